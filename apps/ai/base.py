@@ -1,0 +1,84 @@
+"""What an AI provider is: given a turn of a conversation, it returns the answer.
+
+A provider knows nothing of our database, and no database connection is held while it thinks. A new one is a
+file in this folder (or anywhere else), one line in `settings.AI_PROVIDERS` and one subclass of
+tests/ai/contract.py.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+Role = Literal["user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatLine:
+    """One line of the conversation so far: the person is `user`, the chatbot `assistant`."""
+
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One piece of the knowledge base; a higher score fits the question better. Scores of two searches, or of
+    two databases, can't be compared."""
+
+    title: str
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """All that a provider gets for one answer.
+
+    lines            the conversation, oldest first; the last line is what must be answered
+    passages         what the knowledge base had on it, best first
+    options          the chatbot's provider_options, as the operator wrote them
+    timeout_seconds  what is left of the chatbot's patience; the provider must not take longer
+    """
+
+    lines: tuple[ChatLine, ...]
+    passages: tuple[Passage, ...] = ()
+    system_prompt: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    timeout_seconds: float = 20.0
+
+    @property
+    def question(self) -> str:
+        """What the person wrote since the last answer: their last lines in a row, as one text."""
+        asked: list[str] = []
+        for line in reversed(self.lines):
+            if line.role != "user":
+                break
+            asked.append(line.text)
+        return "\n".join(reversed(asked))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The text for the person, the model that wrote it and the tokens it cost."""
+
+    text: str
+    model: str
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+class Provider:
+    """One source of answers. Subclasses set the attributes and write `complete`.
+
+    name            the key in settings.AI_PROVIDERS and in Chatbot.provider
+    uses_knowledge  whether passages are worth searching for before it is asked
+    """
+
+    name: ClassVar[str]
+    uses_knowledge: ClassVar[bool] = True
+
+    async def complete(self, turn: Turn) -> Answer:
+        """The answer to the last lines of the turn. No database here.
+
+        Raises TransientError (try again), Postpone (rate limit) or PermanentError (it will never work).
+        """
+        raise NotImplementedError
