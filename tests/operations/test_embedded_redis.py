@@ -1,4 +1,4 @@
-"""The server in the box: started, reached on its socket, restarted with what it held, and missed with advice."""
+"""The server in the box: started, reached on its socket, restarted with its data, missed with advice."""
 
 import os
 import signal
