@@ -44,5 +44,7 @@ def _load(name: str, path: str) -> Provider:
     if not isinstance(provider, Provider):
         raise TypeError(f"AI_PROVIDERS[{name!r}] = {path!r} is not a subclass of apps.ai.base.Provider.")
     if provider.name != name:
-        raise TypeError(f"AI_PROVIDERS[{name!r}] = {path!r} calls itself {provider.name!r}; use that name as key.")
+        raise TypeError(
+            f"AI_PROVIDERS[{name!r}] = {path!r} calls itself {provider.name!r}; use that name as key."
+        )
     return provider

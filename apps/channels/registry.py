@@ -44,5 +44,7 @@ def _load(name: str, path: str) -> Channel:
     if not isinstance(channel, Channel):
         raise TypeError(f"CHANNELS[{name!r}] = {path!r} is not a subclass of apps.channels.base.Channel.")
     if channel.name != name:
-        raise TypeError(f"CHANNELS[{name!r}] = {path!r} calls itself {channel.name!r}; use that name as the key.")
+        raise TypeError(
+            f"CHANNELS[{name!r}] = {path!r} calls itself {channel.name!r}; use that name as the key."
+        )
     return channel

@@ -1,0 +1,95 @@
+"""A message, in or out, and how far it got."""
+
+from collections.abc import Iterable
+from typing import ClassVar, Self
+from uuid import uuid4
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from apps.conversations.models.conversations import Conversation
+
+
+class MessageQuerySet(models.QuerySet["Message"]):
+    def context_for(self, conversation_ids: Iterable[int], last: int = 10) -> Self:
+        """The last messages of each conversation, oldest first, conversations one after the other.
+
+        One statement that walks the index of positions from the end; it never looks at the older history.
+        """
+        return self.filter(
+            conversation_id__in=set(conversation_ids),
+            position__gt=F("conversation__message_count") - last,
+        ).order_by("conversation_id", "position")
+
+    def after(self, position: int) -> Self:
+        """What came behind this position, in order."""
+        return self.filter(position__gt=position).order_by("position")
+
+    def unanswered(self) -> Self:
+        """What people wrote behind the last answered position of their conversation."""
+        return self.filter(
+            direction=Message.Direction.IN, position__gt=F("conversation__answered_position")
+        ).order_by("conversation_id", "position")
+
+
+class Message(models.Model):
+    """One message of a conversation.
+
+    `position` is its place in the conversation, given under the conversation's lock, so that the order of
+    positions is the order in which they were committed. Positions may have gaps.
+
+    The life of an outbound message; it is only moved by apps.conversations.services and never goes back:
+
+        pending ──▶ sent ──▶ delivered ──▶ read
+           └──▶ failed ──(arrived after all: takes a new position at the end)──▶ sent, delivered or read
+    """
+
+    class Direction(models.TextChoices):
+        IN = "in", "In"
+        OUT = "out", "Out"
+
+    class Status(models.TextChoices):
+        RECEIVED = "received", "Received"
+        PENDING = "pending", "Pending"
+        FAILED = "failed", "Failed"
+        SENT = "sent", "Sent"
+        DELIVERED = "delivered", "Delivered"
+        READ = "read", "Read"
+
+    # What a status may follow: everything that stands before it.
+    RANKING: ClassVar = (Status.PENDING, Status.FAILED, Status.SENT, Status.DELIVERED, Status.READ)
+
+    public_id = models.UUIDField(default=uuid4, unique=True, editable=False)
+    conversation = models.ForeignKey(
+        Conversation, on_delete=models.CASCADE, related_name="messages", db_index=False
+    )  # the unique constraint below leads with it
+    position = models.PositiveIntegerField()
+    direction = models.CharField(max_length=3, choices=Direction)
+    text = models.TextField()
+    status = models.CharField(max_length=10, choices=Status)
+    in_reply_to = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="replies", db_index=False
+    )  # indexed below, for replies only
+    is_fallback = models.BooleanField(default=False)
+    provider_message_id = models.CharField(max_length=255, blank=True)
+    error_code = models.CharField(max_length=100, blank=True)
+    error = models.TextField(blank=True)
+    details = models.JSONField(default=dict, blank=True)  # model, tokens, latency
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    sent_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = MessageQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["conversation", "position"], name="message_position")
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["in_reply_to"], condition=Q(in_reply_to__isnull=False), name="message_replies"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Message {self.public_id}"
