@@ -1,24 +1,39 @@
-"""Every setting of Switchboard, read from the environment (see .env.example).
+"""Every setting of Switchboard, read from the environment (.env.example explains each).
 
-A wrong value stops the boot with a hint: the checks are in apps/operations/checks.py.
+A wrong value stops the boot with a hint: the checks are in apps/operations/checks.py. That is why nothing here
+raises for a value that is missing or odd: the settings load, and the checks say what to do.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 import environ
+from kombu import Queue as KombuQueue
 
-from project import queues, schedule
+from project import addresses, logs, queues, schedule
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
-environ.Env.read_env(env.str("ENV_FILE", str(BASE_DIR / ".env")))
+ENV_FILE = Path(env.str("ENV_FILE", str(BASE_DIR / ".env")))
+if ENV_FILE.is_file():
+    environ.Env.read_env(str(ENV_FILE))
 
 # --- Django -----------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", False)
-SECRET_KEY = env.str("SECRET_KEY", "")
+# In development a constant serves, so that `manage.py` works at once; the checks refuse it elsewhere.
+SECRET_KEY = env.str("SECRET_KEY", "development-only-" + "x" * 40 if DEBUG else "")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=["development-only-" + "y" * 40] if DEBUG else [])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# Files of this installation: the embedded database, beat's own file, collected static files.
+VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var")))
+STATIC_URL = "static/"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", str(VAR_DIR / "static")))
+with suppress(OSError):  # a read-only file system: the checks say so where it matters
+    STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+    VAR_DIR.mkdir(parents=True, exist_ok=True)
 
 INSTALLED_APPS = [
     "apps.operations",
@@ -54,6 +69,7 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
+ASGI_APPLICATION = "project.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -68,38 +84,106 @@ TEMPLATES = [
     }
 ]
 AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
-STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+# Compressed, but not renamed by content: the admin works on a fresh machine without `collectstatic`.
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = True
+# A message is text; a larger body is refused with 413 before it is read. Forms of the admin fit as well.
+DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", 256 * 1024)
+
+# --- how the outside reaches us ---------------------------------------------------------------
+# HTTPS=false only where no other machine can listen: development, the demo, tests.
+HTTPS = env.bool("HTTPS", not DEBUG)
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", HTTPS)
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # the load balancer asks from inside, without TLS
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", 365 * 86400 if HTTPS else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", HTTPS)
+SECURE_HSTS_PRELOAD = env.bool("SECURE_HSTS_PRELOAD", HTTPS)
+# The header in which your proxy says that the request came over TLS. Only when it overwrites what clients send.
+_proxy_header = env.str("SECURE_PROXY_SSL_HEADER", "")
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_" + _proxy_header.upper().replace("-", "_"), "https") if _proxy_header else None
+)
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+# Where browsers find the server-sent events, if not under the same address as the API. Empty: the same.
+EVENTS_URL = env.str("EVENTS_URL", "")
 
 # --- database: embedded SQLite, or PostgreSQL by DATABASE_URL ----------------------------------
-DATABASE_URL = env.str("DATABASE_URL", f"sqlite:///{BASE_DIR / 'var' / 'switchboard.sqlite3'}")
-DATABASES = {"default": env.db_url_config(DATABASE_URL)}
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    # IMMEDIATE: a transaction that reads and then writes would otherwise fail at once with "database is
-    # locked", whatever the timeout. So no atomic() around reads, and never around a call outside.
-    DATABASES["default"]["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": (
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA mmap_size=134217728; "
-            "PRAGMA cache_size=-20000; PRAGMA journal_size_limit=67108864"
-        ),
-    }
-else:
-    DATABASES["default"]["CONN_MAX_AGE"] = None
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DATABASE_URL = env.str("DATABASE_URL", f"sqlite:///{VAR_DIR / 'switchboard.sqlite3'}")
+DATABASES = {"default": addresses.database(DATABASE_URL, env.str("APPLICATION_NAME", "switchboard"))}
 
 # --- Redis (limits, live streams, bell keys; never the truth) and the broker ---------------------
 REDIS_URL = env.str("REDIS_URL", "")
-BROKER_URL = env.str("BROKER_URL", "")
+BROKER_URL = env.str("BROKER_URL", "") or REDIS_URL
 
 # --- rooms' registries ----------------------------------------------------------------------------
 CHANNELS = {"widget": "apps.channels.widget.channel.WidgetChannel", **env.dict("EXTRA_CHANNELS", default={})}
 AI_PROVIDERS = {"builtin": "apps.ai.builtin.BuiltinProvider", **env.dict("EXTRA_AI_PROVIDERS", default={})}
 QUEUES = queues.pages(CHANNELS)
-ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[])
-EVENTS_URL = env.str("EVENTS_URL", "")
+
+# --- Celery: it carries bells and plain tasks; the ledger holds the truth -------------------------
+CELERY_BROKER_URL = addresses.celery_broker(BROKER_URL)
+CELERY_BROKER_TRANSPORT_OPTIONS = addresses.broker_options(BROKER_URL)
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # never give up
+CELERY_BROKER_POOL_LIMIT = 10
+CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 2
+CELERY_BROKER_HEARTBEAT = 10  # RabbitMQ only
+# Fail fast: the sweeper does what a lost bell would have done.
+CELERY_TASK_PUBLISH_RETRY_POLICY = {
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.2,
+    "interval_max": 0.2,
+}
+CELERY_TASK_QUEUES = tuple(KombuQueue(name, routing_key=name, durable=True) for name in QUEUES)
+CELERY_TASK_DEFAULT_QUEUE = "maintenance"
+CELERY_TASK_DEFAULT_EXCHANGE_TYPE = "direct"
+CELERY_TASK_CREATE_MISSING_QUEUES = False  # a misspelt queue is an error, not a queue that nobody serves
+CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = CELERY_EVENT_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = CELERY_RESULT_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = False  # a bell needs no second net
+# A result costs 3 ms: jobs have their row. A plain task that wants one says ignore_result=False.
+CELERY_RESULT_BACKEND = "django-db"
+CELERY_RESULT_EXPIRES = 86400
+CELERY_RESULT_EXTENDED = True
+CELERY_TASK_IGNORE_RESULT = True
+# Celery would close the connection around each task. Ours are few, long-lived and looked after by the ledger.
+CELERY_DB_REUSE_MAX = 10**9
+CELERY_WORKER_PREFETCH_MULTIPLIER = env.int("WORKER_PREFETCH_MULTIPLIER", 1)
+CELERY_WORKER_SEND_TASK_EVENTS = CELERY_TASK_SEND_SENT_EVENT = env.bool("WORKER_EVENTS", False)
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_REDIRECT_STDOUTS = False
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env.float("WORKER_SOFT_SHUTDOWN_SECONDS", 20.0)
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_WORKER_ETA_TASK_LIMIT = 1000
+CELERY_TIMEZONE = "UTC"
+CELERY_ENABLE_UTC = True
+CELERY_BEAT_SCHEDULE = schedule.CELERY_BEAT
+CELERY_BEAT_SCHEDULE_FILENAME = env.str("BEAT_SCHEDULE_FILE", str(VAR_DIR / "beat-schedule"))
+CELERY_BEAT_MAX_LOOP_INTERVAL = 5
+
+# --- logging --------------------------------------------------------------------------------------
+LOG_FORMAT = env.str("LOG_FORMAT", "console" if DEBUG else "json")
+LOG_LEVEL = env.str("LOG_LEVEL", "INFO").upper()
+LOGGING = logs.configure(LOG_FORMAT, LOG_LEVEL)
