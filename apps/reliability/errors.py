@@ -1,14 +1,14 @@
 """The one tree of failures: later, never, unknown.
 
     SwitchboardError
-    ├── TransientError   network, 5xx, timeout before sending   retried with backoff, `retry_after` is the floor
+    ├── TransientError   network, 5xx, timeout before sending   retried, but not before `retry_after`
     ├── Postpone         rate limit, open breaker               comes back later, no attempt spent
     ├── PermanentError   blocked, not found, bad input          failed at once, `advice` says what to do
     └── OutcomeUnknown   cut off after it may have arrived      the account decides: send again, ask a person
 
-Every client of something outside maps its provider's words to this tree in a table kept as data, as `http.py`
-does. An exception that is not in the tree is a bug of ours: retried like a transient one, then failed with its
-traceback. These errors survive pickling and copying, because they may travel between threads and processes.
+Every client of something outside maps its provider's words to this tree in a table kept as data, as
+`http.py` does. An exception that is not in the tree is a bug of ours: retried like a transient one, then
+failed with its traceback. These errors survive pickling, because they may travel between processes.
 """
 
 from typing import Any
