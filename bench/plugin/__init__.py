@@ -1,0 +1,1 @@
+"""A channel and an AI provider that live outside the house, plugged in through the registries by settings."""

@@ -1,0 +1,33 @@
+"""What a scenario needs to know of a side that is up."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Running:
+    """A side that is up: its door, and the process ids of each kind of its processes."""
+
+    port: int
+    path: str
+    headers: dict[str, str]
+    account: str  # its AI answers at once
+    slow_account: str  # its AI takes `slow_seconds`
+    kinds: dict[str, Sequence[int]]
+    postmaster: int | None
+
+
+class Side(abc.ABC):
+    """One of the two houses under measurement."""
+
+    name: str
+    label: str
+
+    @abc.abstractmethod
+    @contextlib.contextmanager
+    def up(self, *, slow_seconds: float) -> Iterator[Running]:
+        """Start it with a fresh database and a fresh Redis; stop it afterwards."""

@@ -1,0 +1,138 @@
+"""Switchboard itself: one web process, one worker process, on PostgreSQL + Redis or on SQLite + the server in the box."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.servers import ROOT, Postgres, Redis, free_port, start, stop, wait_for_port
+from bench.sides.running import Running, Side
+
+QUEUES = "incoming-messages,ai-processing,outgoing-messages,bench-send,widget-send,maintenance"
+PROGRAMS = Path(sys.executable).parent
+
+
+@dataclass
+class Switchboard(Side):
+    """`postgres` None means SQLite and the embedded server. `backlog` puts a million rows into the ledger first."""
+
+    postgres: Postgres | None
+    standin_url: str
+    directory: Path
+    backlog: bool = False
+    workers: int = 1
+    threads: int = 16
+    blocking_threads: int = int(os.environ.get("BENCH_WEB_THREADS", "16"))
+    tuning: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.name = "switchboard"
+        database = "PostgreSQL + Redis" if self.postgres else "SQLite + embedded"
+        self.label = f"Switchboard ({database}{', a million rows' if self.backlog else ''})"
+        self._file = self.directory / "switchboard.sqlite3"
+        self._prepared = self.directory / f"prepared-{'rows' if self.backlog else 'empty'}.sqlite3"
+        self._template = f"switchboard_{'rows' if self.backlog else 'empty'}"
+        self._ready: dict[str, Any] | None = None
+
+    def _env(self, *, database: str, redis: Redis | None = None) -> dict[str, str]:
+        return {
+            "ENV_FILE": os.devnull,
+            "SECRET_KEY": "only-for-the-yardstick-" + "x" * 40,
+            "ENCRYPTION_KEYS": "only-for-the-yardstick-" + "x" * 40,
+            "ALLOWED_HOSTS": "127.0.0.1",
+            "DEBUG": "false",
+            "DATABASE_URL": database,
+            "REDIS_URL": redis.url if redis else "",
+            "BROKER_URL": redis.broker_url if redis else "",
+            "EXTRA_CHANNELS": "bench=bench.plugin.channel.BenchChannel",
+            "EXTRA_AI_PROVIDERS": "standin=bench.plugin.provider.StandinProvider",
+            "BENCH_STANDIN_URL": self.standin_url,
+            "LOG_LEVEL": "WARNING",
+            **self.tuning,
+        }
+
+    def _manage(self, env: dict[str, str], *command: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *command], cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+        return done.stdout
+
+    def _prepare(self, slow_seconds: float) -> dict[str, Any]:
+        """Migrate and provision once; every round starts from a copy of that."""
+        if self._ready is not None:
+            return self._ready
+        if self.postgres:
+            self.postgres.create(self._template)
+            env = self._env(database=self.postgres.url(self._template))
+        else:
+            env = self._env(database=f"sqlite:///{self._prepared}")
+        self._manage(env, "manage.py", "migrate", "--verbosity", "0")
+        facts = self._manage(env, "-m", "bench.provision", "--slow", str(slow_seconds))
+        if self.backlog:
+            self._manage(env, "-m", "bench.ledger_rows")
+        self._ready = json.loads(facts.splitlines()[-1])
+        return self._ready
+
+    def _fresh_database(self) -> str:
+        if self.postgres:
+            self.postgres.create("switchboard", template=self._template)
+            return self.postgres.url("switchboard")
+        for suffix in ("", "-wal", "-shm"):
+            self._file.with_name(self._file.name + suffix).unlink(missing_ok=True)
+        shutil.copy(self._prepared, self._file)
+        return f"sqlite:///{self._file}"
+
+    def web_command(self, port: int) -> list[str]:
+        return [
+            str(PROGRAMS / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),
+            "--workers", "1", "--blocking-threads", str(self.blocking_threads), "--no-access-log",
+            "--log-level", "warning", "project.wsgi:application",
+        ]  # fmt: skip
+
+    def worker_command(self, number: int) -> list[str]:
+        return [
+            str(PROGRAMS / "celery"), "-A", "project", "worker", "-P", "threads", "-c", str(self.threads),
+            "--without-gossip", "--without-mingle", "-l", "WARNING", "-n", f"bench{number}@%h", "-Q", QUEUES,
+        ]  # fmt: skip
+
+    @contextlib.contextmanager
+    def up(self, *, slow_seconds: float) -> Iterator[Running]:
+        facts = self._prepare(slow_seconds)
+        database = self._fresh_database()
+        with contextlib.ExitStack() as stack:
+            redis = Redis(self.directory, embedded=self.postgres is None)
+            stack.callback(redis.stop)
+            env = self._env(database=database, redis=redis)
+            port = free_port()
+            workers = []
+            for number in range(self.workers):
+                workers.append(start(self.worker_command(number), log=self.directory / "worker.log", env=env))
+                stack.callback(stop, workers[-1])
+            web = start(self.web_command(port), log=self.directory / "web.log", env=env)
+            stack.callback(stop, web)
+            wait_for_port(port, alive=web)
+            kinds = {
+                "web": [web.pid],
+                "workers": [worker.pid for worker in workers],
+                "redis": [redis.process.pid],
+                "postgres": [self.postgres.pid] if self.postgres else [],
+            }
+            yield Running(
+                port=port,
+                path="/api/v1/messages",
+                headers={"X-API-Key": facts["key"]},
+                account=facts["account"],
+                slow_account=facts["slow_account"],
+                kinds=kinds,
+                postmaster=self.postgres.pid if self.postgres else None,
+            )
