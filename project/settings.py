@@ -1,13 +1,14 @@
 """Every setting of Switchboard, read from the environment (.env.example explains each).
 
-A wrong value stops the boot with a hint: the checks are in apps/operations/checks.py. That is why nothing here
-raises for a value that is missing or odd: the settings load, and the checks say what to do.
+A wrong value stops the boot with a hint: the checks are in apps/operations/checks.py. That is why hardly
+anything here raises for a value that is missing or odd: the settings load, and the checks say what to do.
 """
 
 from contextlib import suppress
 from pathlib import Path
 
 import environ
+from django.utils.module_loading import import_string
 from kombu import Queue as KombuQueue
 
 from project import addresses, logs, queues, schedule
@@ -56,10 +57,13 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    # Apps of somebody else, with tasks of their own for example; their queues are EXTRA_QUEUES below.
+    *env.list("EXTRA_APPS", default=[]),
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apps.frontdoor.edge.Edge",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -114,7 +118,7 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # the load balancer asks from inside, w
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", 365 * 86400 if HTTPS else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", HTTPS)
 SECURE_HSTS_PRELOAD = env.bool("SECURE_HSTS_PRELOAD", HTTPS)
-# The header in which your proxy says that the request came over TLS. Only when it overwrites what clients send.
+# The header in which your proxy says that a request came over TLS. Only if it overwrites what clients send.
 _proxy_header = env.str("SECURE_PROXY_SSL_HEADER", "")
 SECURE_PROXY_SSL_HEADER = (
     ("HTTP_" + _proxy_header.upper().replace("-", "_"), "https") if _proxy_header else None
@@ -137,7 +141,8 @@ BROKER_URL = env.str("BROKER_URL", "") or REDIS_URL
 # --- rooms' registries ----------------------------------------------------------------------------
 CHANNELS = {"widget": "apps.channels.widget.channel.WidgetChannel", **env.dict("EXTRA_CHANNELS", default={})}
 AI_PROVIDERS = {"builtin": "apps.ai.builtin.BuiltinProvider", **env.dict("EXTRA_AI_PROVIDERS", default={})}
-QUEUES = queues.pages(CHANNELS)
+EXTRA_QUEUES = env.str("EXTRA_QUEUES", "")  # dotted path of a dict like the page's own: name -> Queue
+QUEUES = queues.pages(CHANNELS) | (import_string(EXTRA_QUEUES) if EXTRA_QUEUES else {})
 
 # --- Celery: it carries bells and plain tasks; the ledger holds the truth -------------------------
 CELERY_BROKER_URL = addresses.celery_broker(BROKER_URL)

@@ -22,6 +22,6 @@ def wait_until(
             return answer
         if time.monotonic() >= until:
             raise AssertionError(
-                f"waited {deadline:g} s for {what or predicate!r}; the last answer was {answer!r}"
+                f"waited {deadline:g} s for {what or repr(predicate)}; the last answer was {answer!r}"
             )
         Event().wait(interval)

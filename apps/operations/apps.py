@@ -1,6 +1,13 @@
+"""The room of those who run the house."""
+
 from django.apps import AppConfig
 
 
 class OperationsConfig(AppConfig):
     name = "apps.operations"
     verbose_name = "Operations"
+
+    def ready(self) -> None:
+        from apps.operations.checks import register_all
+
+        register_all()
