@@ -1,0 +1,236 @@
+"""Switchboard's own processes, run as production runs them, against chosen servers in a chosen directory."""
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+
+from tests.fakes.witness import Question, Witness
+from tests.servers.ledger import Ledger
+from tests.servers.processes import REPOSITORY, Process, free_port, run, tail
+from tests.servers.setups import Setup
+from tests.waiting import wait_until
+
+PYTHON = sys.executable
+SECRET_KEY = "planted-secret-key-0123456789-0123456789-0123456789-0123456789"
+ENCRYPTION_KEY = "planted-encryption-key-0123456789-0123456789"
+QUEUES = (
+    *("incoming-messages", "ai-processing", "outgoing-messages", "maintenance"),
+    *("recording-send", "widget-send", "survival-bad", "survival-good"),
+)
+
+
+class Worker:
+    """One Celery worker. `supervised`: started again whenever it ends by itself, as Procfile's runner would."""
+
+    def __init__(
+        self, home: "Switchboard", name: str, argv: list[str], env: dict[str, str], supervised: bool
+    ) -> None:
+        self.name, self.log = name, home.directory / f"worker-{name}.log"
+        self._argv, self._env = argv, env
+        self.deaths: list[int] = []
+        self._done = threading.Event()
+        self.process = Process(argv, log=self.log, env=env)
+        self._guard = threading.Thread(target=self._watch, daemon=True) if supervised else None
+        if self._guard:
+            self._guard.start()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def close(self) -> None:
+        self._done.set()
+        if self._guard:
+            self._guard.join(10)
+        self.process.sweep_away()
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.1):
+            if not self.process.alive:
+                self.deaths.append(int(self.process.returncode or 0))
+                self.process.sweep_away()  # what the dead one left in its group
+                self.process = Process(self._argv, log=self.log, env=self._env)
+
+
+class Switchboard:
+    def __init__(self, setup: Setup, directory: Path, witness: Witness) -> None:
+        self.setup, self.directory, self.witness = setup, directory, witness
+        self.ledger = Ledger(setup.database_url)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.env = {
+            "PATH": f"{Path(PYTHON).parent}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(directory),
+            "PYTHONUNBUFFERED": "1",
+            "ENV_FILE": "/dev/null",
+            "DJANGO_SETTINGS_MODULE": "project.settings",
+            "SECRET_KEY": SECRET_KEY,
+            "ENCRYPTION_KEYS": ENCRYPTION_KEY,
+            "DATABASE_URL": setup.database_url,
+            "REDIS_URL": setup.redis.url,
+            "BROKER_URL": setup.broker_url,
+            "EXTRA_CHANNELS": "recording=tests.fakes.plugin.RecordingChannel",
+            "EXTRA_AI_PROVIDERS": "recording=tests.fakes.plugin.RecordingProvider",
+            "EXTRA_APPS": "tests.fakes.jobtasks",
+            "EXTRA_QUEUES": "tests.fakes.jobtasks.queues.QUEUES",
+            "STANDIN_URL": witness.url,
+        }
+        self._children: list[Worker] = []
+        self._web: Process | None = None
+        self.manage("migrate", "-v", "0")
+        self.seeded: dict[str, str] = json.loads(
+            run([PYTHON, "-m", "tests.servers.seed"], env=self.env).splitlines()[-1]
+        )
+        self.session = requests.Session()
+        self.session.headers["Authorization"] = f"Bearer {self.seeded['api_key']}"
+        self.session.trust_env = False
+
+    # --- processes ------------------------------------------------------------------------------
+
+    def manage(self, *arguments: str) -> str:
+        return run([PYTHON, str(REPOSITORY / "manage.py"), *arguments], env=self.env)
+
+    def start_web(self) -> Process:
+        log = self.directory / "web.log"
+        self._web = Process(
+            [
+                *(
+                    PYTHON,
+                    "-m",
+                    "granian",
+                    "--interface",
+                    "wsgi",
+                    "--host",
+                    "127.0.0.1",
+                    "--port",
+                    str(self.port),
+                ),
+                *("--workers", "1", "--blocking-threads", "16", "--no-ws", "project.wsgi:application"),
+            ],
+            log=log,
+            env=self.env,
+        )
+        try:
+            wait_until(self._web_answers, 30, "the web process to answer")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{tail(log)}") from None
+        return self._web
+
+    @contextmanager
+    def worker(
+        self,
+        name: str,
+        *,
+        queues: tuple[str, ...] = QUEUES,
+        concurrency: int = 16,
+        supervised: bool = False,
+        env: dict[str, str] | None = None,
+        wait: bool = True,
+    ) -> Iterator[Worker]:
+        """A worker of its own process group; gone at the end of the block, however it got there."""
+        argv = [
+            *(PYTHON, "-m", "celery", "-A", "project", "worker", "-P", "threads", "-c", str(concurrency)),
+            *(
+                "--without-gossip",
+                "--without-mingle",
+                "-l",
+                "INFO",
+                "-n",
+                f"{name}@survival",
+                "-Q",
+                ",".join(queues),
+            ),
+        ]
+        worker = Worker(self, name, argv, {**self.env, **(env or {})}, supervised)
+        self._children.append(worker)
+        try:
+            if wait:
+                self.wait_for_worker(worker)
+            yield worker
+        finally:
+            worker.close()
+
+    def wait_for_worker(self, worker: Worker, deadline: float = 40.0) -> None:
+        """Until its row is in the ledger: from then on it claims, sweeps and takes back."""
+
+        def registered() -> bool:
+            if not worker.process.alive and worker._guard is None:
+                raise RuntimeError(f"worker {worker.name} ended at once:\n{tail(worker.log)}")
+            query = "SELECT count(*) AS n FROM jobs_worker WHERE pid = %s AND ended_at IS NULL"
+            return bool(self.ledger.one(query, worker.pid))
+
+        try:
+            wait_until(registered, deadline, f"worker {worker.name} to register")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{tail(worker.log)}") from None
+
+    def beat(self, name: str) -> Process:
+        """Celery's beat with a schedule file of its own. The caller sweeps it away."""
+        argv = [
+            PYTHON,
+            "-m",
+            "celery",
+            "-A",
+            "project",
+            "beat",
+            "-l",
+            "INFO",
+            "-s",
+            str(self.directory / f"{name}.db"),
+        ]
+        return Process(
+            [*argv, "--pidfile", str(self.directory / f"{name}.pid")],
+            log=self.directory / f"{name}.log",
+            env=self.env,
+        )
+
+    def close(self) -> None:
+        for child in self._children:
+            child.close()
+        if self._web:
+            self._web.sweep_away()
+        self.session.close()
+
+    # --- the public side ------------------------------------------------------------------------
+
+    def post(
+        self,
+        text: str,
+        *,
+        contact: str,
+        account: str = "send_again",
+        session: requests.Session | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> requests.Response:
+        return (session or self.session).post(
+            f"{self.url}/api/v1/messages",
+            json={"account": self.seeded[account], "contact": {"id": contact}, "text": text},
+            headers=headers,
+            timeout=30,
+        )
+
+    def ask(
+        self, question: Question, *, account: str = "send_again", session: requests.Session | None = None
+    ) -> str:
+        """Post it; the id that the 202 names. Anything else but 202 is an error: it was not accepted."""
+        answer = self.post(
+            question.text, contact=f"{question.run}-{question.conversation}", account=account, session=session
+        )
+        assert answer.status_code == 202, f"{answer.status_code}: {answer.text[:500]}"
+        return str(answer.json()["id"])
+
+    def get(self, path: str) -> requests.Response:
+        return self.session.get(f"{self.url}/api/v1/{path}", timeout=30)
+
+    def _web_answers(self) -> bool:
+        if self._web is not None and not self._web.alive:
+            raise RuntimeError("the web process ended at once")
+        try:
+            return requests.get(f"{self.url}/api/v1/messages/none", timeout=2).status_code < 500
+        except requests.RequestException:
+            return False

@@ -1,0 +1,107 @@
+"""A whole Switchboard per set-up, started when the first test asks for it and kept for the session.
+
+Servers and the web process are shared by the tests of a set-up; workers are each test's own. What a failing test
+leaves waiting is closed before the next one begins, so that one failure doesn't become ten.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+
+import requests
+
+from tests.fakes.witness import Question, Witness
+from tests.servers.postgres import PostgresServer
+from tests.servers.rabbitmq import RabbitServer
+from tests.servers.setups import Setup
+from tests.servers.switchboard import Switchboard
+
+_runs = count(1)
+
+
+def new_run() -> str:
+    """A name for one test's questions, so that the witness can tell them from everybody else's."""
+    return f"r{next(_runs)}"
+
+
+class Houses:
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._open: dict[str, Switchboard] = {}
+        self._setups: list[Setup] = []
+        self._witnesses: list[Witness] = []
+
+    @cached_property
+    def postgres(self) -> PostgresServer:
+        return PostgresServer()
+
+    @cached_property
+    def rabbit(self) -> RabbitServer:
+        return RabbitServer()
+
+    def get(self, name: str) -> Switchboard:
+        if name not in self._open:
+            directory = self._directory / name
+            directory.mkdir()
+            setup = Setup(
+                name,
+                directory,
+                self.postgres if "postgres" in name else None,
+                self.rabbit if "rabbitmq" in name else None,
+            )
+            self._setups.append(setup)
+            witness = Witness(directory).__enter__()
+            self._witnesses.append(witness)
+            house = Switchboard(setup, directory, witness)
+            house.start_web()
+            self._open[name] = house
+        return self._open[name]
+
+    def tidy(self, house: Switchboard) -> None:
+        """After a test, when its workers are gone: let go what is held, close what is left."""
+        house.witness.behave_again()
+        if house.ledger.live():
+            house.ledger.rows(
+                "UPDATE jobs_job SET status = 'failed', failure_reason = 'cancelled', closed_at = CURRENT_TIMESTAMP,"
+                " finished_at = CURRENT_TIMESTAMP WHERE status IN ('pending', 'processing', 'retry')"
+            )
+
+    def close(self) -> None:
+        for house in self._open.values():
+            house.close()
+        for witness in self._witnesses:
+            witness.__exit__(None, None, None)
+        for setup in self._setups:
+            setup.remove()
+        for name in ("postgres", "rabbit"):
+            if name in self.__dict__:
+                self.__dict__[name].remove()
+
+
+def pour(
+    house: Switchboard,
+    run: str,
+    *,
+    conversations: int,
+    each: int,
+    account: str = "send_again",
+    first: int = 0,
+    start_place: int = 0,
+) -> list[Question]:
+    """Post `each` questions to each of so many conversations: one after the other within a conversation, the
+    conversations side by side. Returns what was answered 202, and fails on anything else."""
+
+    def one(conversation: int) -> list[Question]:
+        asked = [Question(run, conversation, start_place + place) for place in range(each)]
+        with requests.Session() as session:
+            session.trust_env = False
+            session.headers.update(house.session.headers)
+            for question in asked:
+                house.ask(question, account=account, session=session)
+        return asked
+
+    with ThreadPoolExecutor(8) as pool:
+        return [
+            question for asked in pool.map(one, range(first, first + conversations)) for question in asked
+        ]
