@@ -178,7 +178,7 @@ def _reached(error: Exception, by_type: Reached) -> Reached:
     if by_type is not Reached.MAYBE:
         return by_type
     for cause in _causes(error):
-        if isinstance(cause, NEVER_CONNECTED + (ssl.SSLCertVerificationError,)):
+        if isinstance(cause, (*NEVER_CONNECTED, ssl.SSLCertVerificationError)):
             return Reached.NOWHERE
     return by_type
 
@@ -202,7 +202,7 @@ def _what(request: Any) -> str:
 
 
 def retry_after(value: str | None, *, now: datetime) -> float | None:
-    """Seconds to wait by a Retry-After header (seconds or an HTTP date), 0 to a day; None if it says nothing."""
+    """Seconds to wait by a Retry-After header (seconds or HTTP date), 0 to a day; None if it says nothing."""
     if not value:
         return None
     try:
