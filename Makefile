@@ -1,0 +1,107 @@
+# Switchboard. `make` lists what there is to do. Nothing is needed but Python 3.11 or newer and make.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The first of these that is new enough builds the virtual environment; `make PYTHON=/path/to/python` names another.
+PYTHON ?=
+PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input --quiet --require-hashes
+# How many processes run the tests (pytest-xdist); `make test WORKERS=0` runs them in one.
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest -q
+PYTEST_ARGS ?=
+
+.PHONY: help
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- set-up ---------------------------------------------------------------------------------------------------
+$(VENV)/.made:
+	@found=; for python in $(PYTHONS); do \
+	    if command -v $$python >/dev/null 2>&1 && \
+	       $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	    echo "Switchboard needs Python 3.11 or newer; found: $$(python3 --version 2>&1 || echo none)." >&2; \
+	    echo "  Debian 12, Ubuntu 24.04: sudo apt install python3 python3-venv" >&2; \
+	    echo "  Fedora: sudo dnf install python3    macOS: brew install python" >&2; \
+	    echo "  or name one: make PYTHON=/path/to/python3.11" >&2; exit 1; \
+	fi; \
+	if ! $$found -c 'import venv, ensurepip' 2>/dev/null; then \
+	    echo "$$found ($$($$found --version)) lacks venv, which makes virtual environments." >&2; \
+	    echo "  Debian, Ubuntu: sudo apt install python3-venv   (or $$($$found -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'))" >&2; \
+	    exit 1; \
+	fi; \
+	echo "Making $(VENV) with $$($$found --version)"; \
+	$$found -m venv $(VENV)
+	@touch $@
+
+# What running needs (make demo).
+$(VENV)/.runtime: $(VENV)/.made requirements.txt
+	@echo "Installing requirements.txt"
+	@$(PIP_INSTALL) -r requirements.txt
+	@touch $@
+
+# What building and testing needs as well.
+$(VENV)/.development: $(VENV)/.made requirements-dev.txt
+	@echo "Installing requirements-dev.txt"
+	@$(PIP_INSTALL) -r requirements-dev.txt
+	@touch $@ $(VENV)/.runtime
+
+.PHONY: setup
+setup: $(VENV)/.development  ## the virtual environment with everything, from the hashed lock
+
+.PHONY: hooks
+hooks: setup  ## install the git hooks (lint before each commit)
+	@$(BIN)/pre-commit install
+
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+.PHONY: lock
+lock: setup  ## compile requirements*.in into the hashed requirements*.txt (UPGRADE=1 takes newer releases)
+	$(LOCK) $(if $(UPGRADE),--upgrade) requirements.in -o requirements.txt
+	$(LOCK) $(if $(UPGRADE),--upgrade) requirements-dev.in -o requirements-dev.txt
+
+# --- checks ---------------------------------------------------------------------------------------------------
+# Settings of a production that exists nowhere: nothing here is connected to.
+PRODUCTION = env ENV_FILE=/dev/null DEBUG=false HTTPS=true ALLOWED_HOSTS=switchboard.example.com \
+	SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(60))')" \
+	ENCRYPTION_KEYS="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(60))')" \
+	REDIS_URL=redis://127.0.0.1:6379/15 BROKER_URL= DATABASE_URL=sqlite:///$(CURDIR)/var/check.sqlite3
+
+.PHONY: lint
+lint: setup  ## ruff, the house rule, bandit
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/bandit -q -c pyproject.toml -r apps project manage.py
+
+.PHONY: types
+types: setup  ## mypy with django-stubs
+	$(PRODUCTION) $(BIN)/mypy
+
+.PHONY: wiring
+wiring: setup  ## migrations are complete, settings of a production pass Django's own checks
+	@mkdir -p var
+	$(PRODUCTION) $(BIN)/python manage.py makemigrations --check --dry-run
+	$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+.PHONY: check
+check: lint types wiring test  ## everything that must be green: lint, types, wiring, test
+
+.PHONY: audit
+audit: setup  ## known holes in what we depend on (asks pypi.org)
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.txt
+
+# --- tests ----------------------------------------------------------------------------------------------------
+# 1. everything on SQLite and the server in the box; 2. again on TEST_DATABASE_URL and TEST_REDIS_URL, where they are
+# set; 3. the tests that kill processes, once and one at a time, on servers of their own.
+.PHONY: test
+test: setup  ## set-up and all tests; TEST_DATABASE_URL, TEST_REDIS_URL, TEST_RABBITMQ_URL add servers of yours
+	TEST_EMBEDDED=1 $(PYTEST) -n $(WORKERS) -m "not survival" $(PYTEST_ARGS)
+	@if [ -n "$$TEST_DATABASE_URL" ]; then \
+	    echo "Again on PostgreSQL (TEST_DATABASE_URL)"; $(PYTEST) -n $(WORKERS) -m "not survival" $(PYTEST_ARGS); fi
+	$(PYTEST) -m survival $(PYTEST_ARGS)
+
