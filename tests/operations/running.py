@@ -25,13 +25,18 @@ class RunningRunner:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
         self.lines: list[str] = []
+        self._untaken: list[str] = []
         self._arrived: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
     def line(self, pattern: str) -> re.Match[str]:
-        """The next line, among those not asked for yet, that matches."""
+        """The first line that matches and was not returned before; waits for it."""
         while True:
+            for position, line in enumerate(self._untaken):
+                if match := re.search(pattern, line):
+                    del self._untaken[position]
+                    return match
             try:
                 arrived = self._arrived.get(timeout=DEADLINE)
             except queue.Empty:
@@ -39,8 +44,7 @@ class RunningRunner:
             if arrived is None:
                 raise AssertionError(f"no line matched {pattern!r} in:\n" + "\n".join(self.lines))
             self.lines.append(arrived)
-            if match := re.search(pattern, arrived):
-                return match
+            self._untaken.append(arrived)
 
     def pid(self, name: str) -> int:
         """The process id that a POLITE child of this name says next."""

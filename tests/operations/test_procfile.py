@@ -8,9 +8,7 @@ from apps.operations.procfile import ProcessLine, ProcfileError, read_procfile
 
 
 def test_lines_come_in_order_without_comments(tmp_path: Path) -> None:
-    (tmp_path / "Procfile").write_text(
-        "# the house\nweb: serve $PORT # 1\n\n  beat_2 :  tick: tock  \n"
-    )
+    (tmp_path / "Procfile").write_text("# the house\nweb: serve $PORT # 1\n\n  beat_2 :  tick: tock  \n")
     assert read_procfile(tmp_path / "Procfile") == [
         ProcessLine("web", "serve $PORT # 1"),
         ProcessLine("beat_2", "tick: tock"),
