@@ -70,6 +70,26 @@ class Ledger:
             pid,
         )
 
+    def is_alive(self, pid: int) -> bool:
+        """Whether a worker with this pid holds a lease now, by the database's clock."""
+        postgres = not self.database_url.startswith("sqlite")
+        now = "statement_timestamp()" if postgres else "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+        query = f"SELECT id FROM jobs_worker WHERE pid = {pid} AND ended_at IS NULL AND lease_until > {now}"
+        return bool(self.rows(query))
+
+    def is_writable(self) -> bool:
+        """Whether a write gets through at once: a process stopped in the middle of one blocks SQLite."""
+        if not self.database_url.startswith("sqlite"):
+            return True
+        path = self.database_url.removeprefix("sqlite:///")
+        with closing(sqlite3.connect(path, timeout=0.5, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            connection.execute("ROLLBACK")
+            return True
+
     def still_held(self, jobs: Sequence[dict[str, Any]]) -> list[int]:
         """Which of these are still processing under the same fence."""
         ids = ",".join(str(int(job["id"])) for job in jobs) or "0"

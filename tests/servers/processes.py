@@ -21,6 +21,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def accepts(port: int) -> bool:
+    """Whether somebody listens on this port of the loopback."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2):
+            return True
+    except OSError:
+        return False
+
+
 def tail(log: Path, lines: int = 40) -> str:
     """The end of a log, for the message of a failing test."""
     if not log.exists():

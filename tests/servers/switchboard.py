@@ -11,7 +11,7 @@ import requests
 
 from tests.fakes.witness import Question, Witness
 from tests.servers.ledger import Ledger
-from tests.servers.processes import REPOSITORY, Process, free_port, run, tail
+from tests.servers.processes import REPOSITORY, Process, accepts, free_port, run, tail
 from tests.servers.setups import Setup
 from tests.waiting import wait_until
 
@@ -82,6 +82,7 @@ class Switchboard:
         }
         self._children: list[Worker] = []
         self._web: Process | None = None
+        self._events: Process | None = None
         self.manage("migrate", "-v", "0")
         self.seeded: dict[str, str] = json.loads(
             run([PYTHON, "-m", "tests.servers.seed"], env=self.env).splitlines()[-1]
@@ -94,6 +95,23 @@ class Switchboard:
 
     def manage(self, *arguments: str) -> str:
         return run([PYTHON, str(REPOSITORY / "manage.py"), *arguments], env=self.env)
+
+    def start_events(self) -> str:
+        """The process of the server-sent events; its address."""
+        if self._events is None:
+            self._events_port = free_port()
+            self._events = Process(
+                [
+                    *(PYTHON, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1"),
+                    *("--port", str(self._events_port), "--workers", "1", "project.asgi:application"),
+                ],
+                log=self.directory / "events.log",
+                env=self.env,
+            )
+            wait_until(
+                lambda: accepts(self._events_port), 30, f"events\n{tail(self.directory / 'events.log')}"
+            )
+        return f"http://127.0.0.1:{self._events_port}"
 
     def start_web(self) -> Process:
         log = self.directory / "web.log"
@@ -192,8 +210,9 @@ class Switchboard:
     def close(self) -> None:
         for child in self._children:
             child.close()
-        if self._web:
-            self._web.sweep_away()
+        for server in (self._web, self._events):
+            if server:
+                server.sweep_away()
         self.session.close()
 
     # --- the public side ------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import count
 from pathlib import Path
 
+import pytest
 import requests
 
 from tests.fakes.witness import Question, Witness
@@ -23,6 +24,11 @@ _runs = count(1)
 def new_run() -> str:
     """A name for one test's questions, so that the witness can tell them from everybody else's."""
     return f"r{next(_runs)}"
+
+
+def on(*names: str) -> pytest.MarkDecorator:
+    """Run the test on these set-ups only."""
+    return pytest.mark.parametrize("setup_name", names)
 
 
 class Houses:

@@ -1,0 +1,176 @@
+"""kill -9 of a worker and of the broker, and a FLUSHALL, in the middle of 200 messages."""
+
+import time
+
+from tests.survival.houses import pour
+from tests.survival.outcomes import lost_nothing
+from tests.waiting import wait_until
+
+CONVERSATIONS = 10  # of each account: half the accounts send again, half ask a person
+
+
+def ask_both(house, run, *, each, start_place=0):
+    """The same number of questions to both accounts, in conversations of their own."""
+    return [
+        *pour(house, run, conversations=CONVERSATIONS, each=each, start_place=start_place),
+        *pour(
+            house,
+            run,
+            conversations=CONVERSATIONS,
+            each=each,
+            account="ask_person",
+            first=CONVERSATIONS,
+            start_place=start_place,
+        ),
+    ]
+
+
+def kill_in_the_middle(house, run, victim):
+    """Ask 200 questions, let some be answered, hold the sends that are under way, and kill `victim` while it is
+    in the middle of some. Returns what was accepted, the moment of the kill and the jobs that the victim held."""
+    accepted = ask_both(house, run, each=10)
+    assert len(accepted) == 200
+    wait_until(lambda: len(house.witness.sends(run)) >= 60, 60, "60 of 200 replies")
+    house.witness.behave("send", hold=True)
+    # One send of each conversation is under way now and answered by nobody: what a kill cuts off is exact.
+    wait_until(
+        lambda: house.witness.open("send") == 2 * CONVERSATIONS, 30, "every conversation to be in a send"
+    )
+    held = wait_until(
+        lambda: house.ledger.held_by(victim.pid), 10, "the victim to be in the middle of something"
+    )
+    moment = victim.process.kill9()
+    return accepted, moment, [job for job in held if job["id"] in house.ledger.still_held(held)]
+
+
+def test_a_killed_worker_loses_nothing_and_its_jobs_are_taken_back_within_5_s(house, run, figure):
+    since = house.ledger.last_job()
+    house.witness.behave("send", delay=0.1)
+    with house.worker("victim", wait=False) as victim, house.worker("other") as other:
+        house.wait_for_worker(victim)
+        accepted, moment, held = kill_in_the_middle(house, run, victim)
+        assert held, "the victim held nothing when it was killed"
+        wait_until(lambda: not house.ledger.still_held(held), 5, "the victim's jobs to be taken back")
+        taken_back = time.time() - moment
+        house.witness.behave("send", hold=False)
+        with house.worker("victim", wait=False):
+            house.ledger.settled(90)
+        assert other.process.alive
+    verdict, unknown = lost_nothing(house, run, accepted, faults=[moment], since=since)
+    figure(
+        f"{len(held)} jobs taken back {taken_back:.1f} s after kill -9, same host; "
+        f"lost 0, sent twice {len(verdict.repeated)}, unknown {len(unknown)}"
+    )
+
+
+def test_from_another_host_they_are_taken_back_within_20_s(house, run, figure):
+    since = house.ledger.last_job()
+    house.witness.behave("send", delay=0.1)
+    with (
+        house.worker("victim", env={"SWITCHBOARD_HOST_ID": "elsewhere"}, wait=False) as victim,
+        house.worker("other"),
+    ):
+        house.wait_for_worker(victim)
+        # From here on nobody but the victim can know whether its process lives.
+        house.ledger.rows("UPDATE jobs_worker SET host = 'elsewhere' WHERE pid = %s", victim.pid)
+        accepted, moment, held = kill_in_the_middle(house, run, victim)
+        assert held, "the victim held nothing when it was killed"
+        wait_until(lambda: not house.ledger.still_held(held), 20, "the leases of another host to run out")
+        taken_back = time.time() - moment
+        house.witness.behave("send", hold=False)
+        house.ledger.settled(90)
+    verdict, unknown = lost_nothing(house, run, accepted, faults=[moment], since=since)
+    figure(
+        f"{len(held)} jobs taken back {taken_back:.1f} s after kill -9, other host; "
+        f"lost 0, sent twice {len(verdict.repeated)}, unknown {len(unknown)}"
+    )
+
+
+def test_a_killed_broker_loses_nothing_and_work_goes_on_without_it(house, run, figure):
+    since = house.ledger.last_job()
+    house.witness.behave("send", delay=0.05)
+    with house.worker("one", wait=False) as one, house.worker("two"):
+        house.wait_for_worker(one)
+        accepted = ask_both(house, run, each=5)
+        wait_until(lambda: len(house.witness.sends(run)) >= 30, 60, "30 replies")
+        moment = house.setup.kill_broker()
+        try:
+            accepted += ask_both(house, run, each=5, start_place=5)  # a request never waits for the broker
+            posted = time.time()
+            house.ledger.settled(90)
+            without = time.time() - posted
+        finally:
+            house.setup.start_broker()
+        back = time.time()
+        (last,) = pour(house, run, conversations=1, each=1, first=99)
+        wait_until(
+            lambda: any(last.text in call.body["text"] for call in house.witness.sends(run)), 5, "a new one"
+        )
+        first_after = time.time() - back
+        house.ledger.settled(30)
+    verdict, unknown = lost_nothing(house, run, [*accepted, last], faults=[], since=since)
+    assert not verdict.repeated
+    assert not unknown
+    figure(
+        f"broker killed at {moment:.0f}: the rest of 200 done {without:.1f} s after the last post without it; "
+        f"first new reply {first_after:.1f} s after its return"
+    )
+
+
+def test_a_flush_costs_no_message_and_new_ones_run_within_5_s(house, run, figure):
+    since = house.ledger.last_job()
+    queues = ["incoming-messages", "ai-processing", "outgoing-messages", "recording-send"]
+    # Jobs waiting, their bells in the broker, and nobody there yet.
+    accepted = ask_both(house, run, each=5)
+    house.setup.flush(queues)
+    house.witness.behave("send", delay=0.05)
+    waits = []
+    with house.worker("one"):
+        wait_until(lambda: len(house.witness.sends(run)) >= 20, 60, "20 replies")
+        house.setup.flush(queues)  # under load
+        accepted += ask_both(house, run, each=5, start_place=5)
+        house.ledger.settled(90)
+        for number in range(5):  # and between the commit and the claim
+            house.setup.flush(queues)
+            posted = time.time()
+            (new,) = pour(house, run, conversations=1, each=1, first=100 + number)
+            house.setup.flush(queues)
+            answered = wait_until(
+                lambda new=new: [
+                    call for call in house.witness.sends(run) if call.body["text"].endswith(new.text)
+                ],
+                5,
+                "a message posted between two flushes to be answered",
+            )
+            waits.append(answered[0].begun - posted)
+            accepted.append(new)
+        house.ledger.settled(30)
+    verdict, unknown = lost_nothing(house, run, accepted, faults=[], since=since)
+    assert not verdict.repeated
+    assert not unknown
+    figure(
+        f"205 messages over 12 flushes: lost 0; new ones answered {max(waits):.1f} s after a flush at the latest"
+    )
+
+
+def test_ten_kills_at_any_moment(house, run, figure):
+    """No hold, no choice of the moment: what the exact kills above did not think of."""
+    since, moments = house.ledger.last_job(), []
+    house.witness.behave("send", delay=0.05)
+    house.witness.behave("ai", delay=0.05)
+    with house.worker("hunted", supervised=True) as hunted, house.worker("other"):
+        accepted = []
+        for round_ in range(10):
+            accepted += pour(house, run, conversations=20, each=1, start_place=round_)
+            before = hunted.process
+            house.wait_for_worker(hunted)
+            wait_until(
+                lambda: house.witness.open("send") or not house.ledger.live(), 20, "something under way"
+            )
+            moments.append(before.kill9())
+            wait_until(lambda before=before: hunted.process is not before, 10, "the supervisor")
+        house.witness.behave("ai", delay=0)
+        house.ledger.settled(120)
+    verdict, unknown = lost_nothing(house, run, accepted, faults=moments, since=since)
+    assert not unknown  # this account sends again
+    figure(f"ten kills in 200 messages: lost 0, sent twice {len(verdict.repeated)}")

@@ -1,0 +1,55 @@
+"""SIGTERM under load: what is being sent is finished, the rest is handed back, and nobody pays for it."""
+
+from tests.survival.houses import pour
+from tests.survival.outcomes import lost_nothing
+from tests.waiting import wait_until
+
+
+def test_sigterm_under_load_is_out_in_time_and_costs_nothing(house, run, figure):
+    since = house.ledger.last_job()
+    house.witness.behave("send", delay=1)
+    with house.worker("leaving") as leaving:
+        accepted = pour(house, run, conversations=20, each=5)
+        wait_until(lambda: len(house.witness.sends(run)) >= 20, 60, "20 sends")
+        wait_until(lambda: house.witness.open("send") >= 5, 10, "sends under way")
+        seconds = leaving.process.terminate(25)
+        assert leaving.process.returncode == 0
+    (left,) = house.ledger.rows(
+        "SELECT count(*) AS waiting, coalesce(sum(attempts), 0) AS attempts, coalesce(sum(crashes), 0) AS crashes"
+        " FROM jobs_job WHERE id > %s AND status IN ('pending', 'retry')",
+        since,
+    )
+    running = house.ledger.rows(
+        "SELECT id, task FROM jobs_job WHERE id > %s AND status = 'processing'", since
+    )
+    assert running == []
+    assert left["waiting"] > 0, "everything had ended before the SIGTERM: it proved nothing"
+    assert (left["attempts"], left["crashes"]) == (0, 0)
+    house.witness.behave("send", delay=0)
+    with house.worker("next"):
+        house.ledger.settled(60)
+    verdict, unknown = lost_nothing(house, run, accepted, faults=[], since=since)
+    assert not verdict.repeated
+    assert not unknown
+    figure(
+        f"out {seconds:.1f} s after SIGTERM, {left['waiting']} jobs handed on, 0 attempts spent, 0 sent twice"
+    )
+
+
+def test_sigterm_gives_slow_turns_back_instead_of_waiting_for_them(house, run, figure):
+    since = house.ledger.last_job()
+    house.witness.behave("ai", hold=True)
+    with house.worker("leaving") as leaving:
+        accepted = pour(house, run, conversations=10, each=1)
+        wait_until(lambda: house.witness.open("ai") == 10, 20, "ten turns under way")
+        seconds = leaving.process.terminate(25)
+    turns = house.ledger.jobs("pipeline.generate_reply", since=since)
+    assert [(job["status"], job["attempts"], job["crashes"]) for job in turns] == [("pending", 0, 0)] * 10
+    house.witness.behave("ai", hold=False)
+    with house.worker("next"):
+        house.ledger.settled(60)
+    verdict, _ = lost_nothing(house, run, accepted, faults=[], since=since)
+    assert not verdict.repeated
+    figure(
+        f"out {seconds:.1f} s after SIGTERM with ten turns that never end; all given back and answered by the next"
+    )
