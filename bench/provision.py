@@ -22,7 +22,9 @@ def main() -> None:
     from apps.conversations.models import ChannelAccount, Chatbot
 
     customer = Customer.objects.create(name="Yardstick")
-    _, key = services.create_api_key(customer=customer, name="bench", scopes=["messages:write", "messages:read"])
+    _, key = services.create_api_key(
+        customer=customer, name="bench", scopes=["messages:write", "messages:read"]
+    )
     ids = {}
     for name, delay in (("account", 0.0), ("slow_account", slow)):
         chatbot = Chatbot.objects.create(

@@ -26,18 +26,30 @@ from bench.witness import StandIn
 
 
 def say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201  # a command's output
+    print(text, flush=True)  # a command's output
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenario", nargs="+", choices=list(SCENARIOS), default=list(SCENARIOS))
-    parser.add_argument("--side", nargs="+", choices=["switchboard", "bullmq"], default=["switchboard", "bullmq"])
+    parser.add_argument(
+        "--side", nargs="+", choices=["switchboard", "bullmq"], default=["switchboard", "bullmq"]
+    )
     parser.add_argument("--db", nargs="+", choices=["postgres", "sqlite"], default=["postgres", "sqlite"])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--backlog", action="store_true", help="Switchboard again, with a million rows in the ledger")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="the peer's worker processes")
-    parser.add_argument("--intake", nargs="+", choices=["queue", "direct"], default=["queue"], help="the peer's")
+    parser.add_argument(
+        "--backlog", action="store_true", help="Switchboard again, with a million rows in the ledger"
+    )
+    parser.add_argument("--workers", type=int, nargs="+", default=[1], help="the peer's worker processes")
+    parser.add_argument(
+        "--intake", nargs="+", choices=["queue", "direct"], default=["queue"], help="the peer's"
+    )
+    parser.add_argument(
+        "--sql", nargs="+", choices=["fused", "plain"], default=["fused", "plain"], help="the peer's"
+    )
+    parser.add_argument(
+        "--tune", nargs="*", default=[], metavar="NAME=VALUE", help="environment of the sides"
+    )
     parser.add_argument("--messages", type=int, default=Sizes.messages)
     parser.add_argument("--quick", action="store_true")
     return parser.parse_args()
@@ -49,25 +61,26 @@ def sizes(options: argparse.Namespace) -> Sizes:
     return Sizes(messages=options.messages)
 
 
-def sides(options: argparse.Namespace, postgres: Postgres | None, standin: StandIn, directory: Path) -> list[Side]:
+def sides(
+    options: argparse.Namespace, postgres: Postgres | None, standin: StandIn, directory: Path
+) -> list[Side]:
     """The columns of the table, in the order of their turns."""
     chosen: list[Side] = []
+    tuning = dict(pair.split("=", 1) for pair in options.tune)
     if "bullmq" in options.side:
         if postgres is None:
             raise SystemExit("the peer needs PostgreSQL: leave --db postgres in, or --side bullmq out")
         chosen += [
-            BullMQ(postgres, standin.url, directory, workers=workers, intake=intake)
+            BullMQ(postgres, standin.url, directory, workers=workers, intake=intake, sql=sql, tuning=tuning)
+            for sql in options.sql
             for intake in options.intake
             for workers in options.workers
         ]
     if "switchboard" in options.side:
         for database in options.db:
             for backlog in [False, True] if options.backlog else [False]:
-                chosen.append(
-                    Switchboard(
-                        postgres if database == "postgres" else None, standin.url, directory, backlog=backlog
-                    )
-                )
+                own = postgres if database == "postgres" else None
+                chosen.append(Switchboard(own, standin.url, directory, backlog=backlog, tuning=tuning))
     return chosen
 
 
@@ -92,7 +105,9 @@ def one_turn(side: Side, standin: StandIn, options: argparse.Namespace, number: 
         bench.warm_up()
         for scenario in options.scenario:
             figures = SCENARIOS[scenario](bench)
-            results.append({"side": side.name, "label": side.label, "scenario": scenario, "round": number, **figures})
+            results.append(
+                {"side": side.name, "label": side.label, "scenario": scenario, "round": number, **figures}
+            )
             say(
                 f"round {number} {side.label}: {scenario} {figures['messages_per_second']:.0f} msg/s, "
                 f"{figures['cpu_per_1000']:.2f} CPU s/1000, p50 {figures['latency_ms']['p50']:.1f} ms"

@@ -213,6 +213,6 @@ def workplace() -> Iterator[Path]:
         yield directory
     finally:
         if os.environ.get("BENCH_KEEP"):
-            print(f"logs and data are left in {directory}")  # noqa: T201  # a command's output
+            print(f"logs and data are left in {directory}")  # a command's output
         else:
             shutil.rmtree(directory, ignore_errors=True)

@@ -1,6 +1,6 @@
 """The AI provider `standin`: an HTTP POST to the stand-in, which answers after `provider_options["delay"]` seconds.
 
-    EXTRA_AI_PROVIDERS="standin=bench.plugin.provider.StandinProvider"
+EXTRA_AI_PROVIDERS="standin=bench.plugin.provider.StandinProvider"
 """
 
 from __future__ import annotations

@@ -34,12 +34,13 @@ class BullMQ(Side):
     directory: Path
     workers: int = 1
     intake: str = "queue"
+    sql: str = "fused"
     tuning: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         install()
         self.name = "bullmq"
-        self.label = f"BullMQ ({self.intake} intake, {self.workers} worker)"
+        self.label = f"BullMQ ({self.sql} SQL, {self.intake} intake, {self.workers} worker)"
 
     def _tables(self, slow_seconds: float) -> tuple[str, str, str]:
         key, fast, slow = "peer-key", str(uuid.uuid4()), str(uuid.uuid4())
@@ -47,7 +48,7 @@ class BullMQ(Side):
         self.postgres.create("peer")
         self.postgres.execute((HERE / "schema.sql").read_text(), database="peer")
         self.postgres.execute(
-            "INSERT INTO peer.account VALUES "  # noqa: S608  # our own values
+            "INSERT INTO peer.account VALUES "  # our own values
             f"('{fast}', 1, '{hashed}', 0), ('{slow}', 1, '{hashed}', {float(slow_seconds)})",
             database="peer",
         )
@@ -67,6 +68,7 @@ class BullMQ(Side):
                 "PEER_REDIS_PORT": str(redis.port),
                 "PEER_STANDIN_URL": self.standin_url,
                 "PEER_INTAKE": self.intake,
+                "PEER_SQL": self.sql,
                 **self.tuning,
             }
             log = self.directory / "bullmq.log"

@@ -1,4 +1,4 @@
-"""Switchboard itself: one web process, one worker process, on PostgreSQL + Redis or on SQLite + the server in the box."""
+"""Switchboard: one web and one worker process, on PostgreSQL + Redis or on SQLite + the server in the box."""
 
 from __future__ import annotations
 
@@ -61,7 +61,12 @@ class Switchboard(Side):
 
     def _manage(self, env: dict[str, str], *command: str) -> str:
         done = subprocess.run(
-            [sys.executable, *command], cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, check=False
+            [sys.executable, *command],
+            cwd=ROOT,
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
