@@ -55,8 +55,8 @@ def celery_broker(url: str) -> str:
     if parts.scheme != "unix":
         return url
     number = parse_qs(parts.query).get("db", ["0"])[0]
-    credentials = f"{parts.netloc}" if parts.netloc.endswith("@") else ""
-    return f"redis+socket://{credentials}{parts.path}?virtual_host={number}"
+    which = f"?virtual_host={number}" if number != "0" else ""
+    return f"redis+socket://{parts.netloc}{parts.path}{which}"
 
 
 def broker_options(url: str) -> dict[str, Any]:

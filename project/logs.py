@@ -12,11 +12,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 def redact_line(logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
     """The processor that masks secrets in a whole line."""
-    # Imported at the first line, not with the settings: the composition root must not load rooms that early.
-    try:
-        from apps.reliability.redaction import redact
-    except ImportError:
-        return line
+    # Imported at the first line and not with the settings, before which no room may load.
+    from apps.reliability.redaction import redact
 
     masked: EventDict = redact(line)
     return masked

@@ -54,7 +54,7 @@ def pages(channels: Mapping[str, str]) -> dict[str, Queue]:
         Queue(
             name="maintenance",
             why="pruning, roll-ups and ticks are never in anyone's way",
-            tasks=("jobs.prune", "frontdoor.prune_inbox"),
+            tasks=("jobs.prune", "frontdoor.prune_inbox", "operations.beat_tick"),
             line="maintenance",
             in_flight=4,
             longest_age=DAY,

@@ -145,6 +145,7 @@ EXTRA_QUEUES = env.str("EXTRA_QUEUES", "")  # dotted path of a dict like the pag
 QUEUES = queues.pages(CHANNELS) | (import_string(EXTRA_QUEUES) if EXTRA_QUEUES else {})
 
 # --- Celery: it carries bells and plain tasks; the ledger holds the truth -------------------------
+LEDGER_THREADS = env.int("LEDGER_THREADS", 4)  # and database connections, per worker process; SQLite: one
 CELERY_BROKER_URL = addresses.celery_broker(BROKER_URL)
 CELERY_BROKER_TRANSPORT_OPTIONS = addresses.broker_options(BROKER_URL)
 CELERY_BROKER_CONNECTION_TIMEOUT = 2

@@ -20,6 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 TAG = "switchboard"
+SHORTEST_SECRET_KEY = 50  # what Django's own deployment check asks for
 SHORTEST_KEY = 32
 OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 DEVELOPMENT = "development-only-"
@@ -50,8 +51,8 @@ def check_secret_key(app_configs: Sequence[AppConfig] | None = None, **_: Any) -
         ]
     if not settings.DEBUG and key.startswith(DEVELOPMENT):
         return [_error(1, "SECRET_KEY is the development one.", f"Set your own. {HOW_TO_MAKE_A_KEY}")]
-    if len(key) < SHORTEST_KEY:
-        found = f"SECRET_KEY has {len(key)} characters, at least {SHORTEST_KEY} are needed."
+    if len(key) < SHORTEST_SECRET_KEY:
+        found = f"SECRET_KEY has {len(key)} characters, at least {SHORTEST_SECRET_KEY} are needed."
         return [_error(2, found, HOW_TO_MAKE_A_KEY)]
     return []
 

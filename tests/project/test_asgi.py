@@ -1,0 +1,54 @@
+"""The ASGI dispatcher: events to the events, the server's lifespan to ourselves, the rest to Django."""
+
+import asyncio
+
+import pytest
+
+from project import asgi
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    seen = []
+
+    def recorder(name):
+        async def application(scope, receive, send):
+            seen.append((name, scope["path"]))
+
+        return application
+
+    monkeypatch.setattr(asgi, "events_application", recorder("events"))
+    monkeypatch.setattr(asgi, "django_application", recorder("django"))
+    return seen
+
+
+async def _nothing(*_):
+    raise AssertionError("nobody should read or write here")
+
+
+@pytest.mark.parametrize(
+    ("path", "goes_to"),
+    [
+        ("/api/v1/widget/events", "events"),
+        ("/api/v1/widget/events/more", "django"),
+        ("/api/v1/widget/messages", "django"),
+        ("/healthz", "django"),
+    ],
+)
+def test_dispatch(calls, path, goes_to):
+    asyncio.run(asgi.application({"type": "http", "path": path}, _nothing, _nothing))
+    assert calls == [(goes_to, path)]
+
+
+def test_lifespan():
+    asked = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    answered = []
+
+    async def receive():
+        return next(asked)
+
+    async def send(message):
+        answered.append(message["type"])
+
+    asyncio.run(asgi.application({"type": "lifespan"}, receive, send))
+    assert answered == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
