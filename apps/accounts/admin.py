@@ -54,8 +54,8 @@ class CustomerAdmin(admin.ModelAdmin):
         """With counts by subquery: joins would multiply keys with usage."""
         now = timezone.now()
         keys = ApiKey.objects.usable(now).filter(customer=OuterRef("pk")).order_by().values("customer")
-        usage = UsageRecord.objects.filter(customer=OuterRef("pk"), created_at__gte=now - timedelta(days=30))
-        usage = usage.order_by().values("customer")
+        month = UsageRecord.objects.filter(customer=OuterRef("pk"), created_at__gte=now - timedelta(days=30))
+        usage = month.order_by().values("customer")
         return (
             super()
             .get_queryset(request)

@@ -89,8 +89,9 @@ class LastUsed:
                 continue
             try:
                 self.flush()
-            except (DatabaseError, InterfaceError) as error:
-                log.warning("api key use not written", error=str(error))
+            except Exception:
+                # Whatever it was: the thread must go on, and nobody waits for this write.
+                log.warning("api key use not written", exc_info=True)
             finally:
                 connections.close_all()
 

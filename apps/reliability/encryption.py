@@ -137,7 +137,7 @@ class EncryptedJSONField(_TextField):
     def value_to_string(self, obj: models.Model) -> str:
         return self.encode(self.value_from_object(obj))
 
-    def formfield(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
+    def formfield(self, *args: Any, **kwargs: Any) -> None:
         return None
 
     def get_lookup(self, lookup_name: str) -> Any:

@@ -112,13 +112,17 @@ def _redact_named(name: Any, value: Any) -> Any:
 
 
 def _hides_something(name: str, value: Any) -> bool:
-    if value is None or isinstance(value, bool) or (isinstance(value, str | bytes) and not value):
+    # Asked by type first: a stranger's object may answer a comparison with an exception.
+    if value is None or isinstance(value, bool) or (type(value) in (str, bytes) and not value):
         return False
     # `tokens_in`, `max_tokens`: a count of an AI's tokens, not a credential.
     return not (isinstance(value, int | float) and "tokens" in name.lower())
 
 
 def _mask(text: str) -> str:
+    if not text.isascii():
+        # A lone surrogate would break the stream that the log is written to.
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     # Shorter than any secret with a shape or a name.
     if len(text) < 8:
         return text
