@@ -1,0 +1,78 @@
+"""What holds for every request to /api/, before any view: size, content type, CORS, and the shape of a refusal.
+
+Pages on other sites may speak to the widget's endpoints only. They send their token in a header and no cookie
+ever, so `*` without credentials is safe and CSRF has nothing to hold on to.
+"""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+
+from apps.frontdoor import problems
+
+API = "/api/"
+WIDGET = "/api/v1/widget/"
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Retry-After",
+}
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Last-Event-ID",
+    "Access-Control-Max-Age": "7200",
+}
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+class Edge:
+    """Django middleware."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not request.path.startswith(API):
+            return self.get_response(request)
+        widget = request.path.startswith(WIDGET)
+        if widget and request.method == "OPTIONS":
+            return HttpResponse(status=204, headers=CORS | PREFLIGHT)
+        response = refusal(request) or self.get_response(request)
+        if response.status_code >= 400 and "json" not in response.get("Content-Type", ""):
+            response = in_our_shape(response)
+        if widget:
+            for header, value in CORS.items():
+                response[header] = value
+        return response
+
+
+def refusal(request: HttpRequest) -> HttpResponse | None:
+    """Refuse a body before it is read: too long, or not JSON."""
+    if request.method not in WITH_BODY:
+        return None
+    largest = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    if largest is not None and _length(request) > largest:
+        return problems.response(413, f"The body is larger than {largest} bytes.", {"Connection": "close"})
+    if request.content_type != "application/json":
+        return problems.response(415, "Send JSON, with the header “Content-Type: application/json”.")
+    return None
+
+
+def in_our_shape(response: HttpResponseBase) -> HttpResponse:
+    """Give a refusal that Django itself made (no such path, wrong method) the shape of ours."""
+    details = {
+        404: "There is nothing here: check the path against /api/docs.",
+        405: f"This path takes {response.get('Allow', 'another method')} only.",
+        500: problems.OURS,
+    }
+    kept = {name: response[name] for name in ("Allow", "Retry-After") if name in response}
+    status = response.status_code
+    return problems.response(status, details.get(status, problems.title_of(status)), kept)
+
+
+def _length(request: HttpRequest) -> int:
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        return 0

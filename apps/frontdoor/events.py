@@ -1,0 +1,200 @@
+"""The browser's live stream: `GET /api/v1/widget/events`, server-sent events, as a plain ASGI application.
+
+1. The token (in the Authorization header) says whose conversation it is; a page that was here before sends
+   `Last-Event-ID`, the id of the last message it saw.
+2. The stream joins the hub and then reads from the database what came after that message, in the order of the
+   conversation. Joined first: what comes in between wakes it.
+3. Woken, it reads on from where it was. Without Redis it looks every few seconds by itself.
+4. A message to the visitor that is still on its way holds back what is behind it; one that failed is passed over
+   (`reading.after`).
+
+No message is lost or repeated, because the position only moves when a line has been handed to the server.
+Django's request handling is not involved: it would cost a thread per open page.
+"""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import structlog
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
+
+from apps.frontdoor import problems, reading
+from apps.frontdoor.auth import bearer, visitor_for
+from apps.frontdoor.edge import CORS, PREFLIGHT
+from apps.frontdoor.hub import Hub, Listener, TooManyListeners
+from apps.frontdoor.lookups import Visitor
+from apps.frontdoor.schemas import LineOut
+
+HEARTBEAT_SECONDS = 15.0
+LOOK_SECONDS = 5.0
+"""How often a stream looks by itself while Redis is away."""
+LONGEST_STREAM_SECONDS = 3600.0
+"""Then the page connects anew, and its token is checked again."""
+RETRY_MILLISECONDS = 2000
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+hub = Hub()
+# A handful of threads with a connection each serves all streams of the process.
+database = ThreadPoolExecutor(max_workers=4, thread_name_prefix="frontdoor-events")
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """ASGI, http only."""
+    if scope["method"] == "OPTIONS":
+        await _answer(send, 204, b"", CORS | PREFLIGHT)
+        return
+    try:
+        if scope["method"] != "GET":
+            raise problems.Problem(405, "This path takes GET only.", {"Allow": "GET"})
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        visitor = await _in_thread(visitor_for, bearer(headers.get("authorization", "")))
+        position = await _in_thread(_position, visitor, headers.get("last-event-id", ""))
+        listener = _join(visitor)
+    except problems.Problem as problem:
+        await _refuse(send, problem)
+        return
+    except (OperationalError, InterfaceError):
+        retry = {"Retry-After": str(problems.TRY_AGAIN_SECONDS)}
+        await _refuse(send, problems.Problem(503, problems.UNAVAILABLE, retry))
+        return
+    try:
+        await _stream(Stream(send, visitor.conversation, position), listener, receive)
+    finally:
+        await hub.leave(listener)
+
+
+class Stream:
+    """What one page has seen, and how it sees more."""
+
+    def __init__(self, send: Send, conversation: int, position: int) -> None:
+        self._send = send
+        self._conversation = conversation
+        self._position = position
+        self._is_blind = False
+
+    async def open(self) -> None:
+        headers = {
+            "Content-Type": "text/event-stream; charset=utf-8",
+            "Cache-Control": "no-store, no-transform",
+            "X-Accel-Buffering": "no",  # nginx must not collect it
+        }
+        await self._send({"type": "http.response.start", "status": 200, "headers": _pairs(headers | CORS)})
+        await self.write(f"retry: {RETRY_MILLISECONDS}\n\n")
+
+    async def write(self, text: str) -> None:
+        await self._send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+
+    async def close(self) -> None:
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def catch_up(self) -> None:
+        """Send all that can be seen by now. A database that is away is waited for: the next look will tell."""
+        more = True
+        while more:
+            try:
+                page = await _in_thread(reading.after, self._conversation, self._position)
+            except DatabaseError as error:
+                if not self._is_blind:
+                    log.warning("live_updates_without_database", error=type(error).__name__)
+                self._is_blind = True
+                return
+            self._is_blind = False
+            if page.lines:
+                await self.write("".join(event(line) for line in page.lines))
+            self._position, more = page.position, page.more
+
+    @property
+    def look_again_in(self) -> float:
+        return HEARTBEAT_SECONDS if hub.hears and not self._is_blind else LOOK_SECONDS
+
+
+def event(line: LineOut) -> str:
+    """One message as a server-sent event. JSON has no line breaks of its own, so one `data` line holds it."""
+    return f"id: {line.id}\nevent: message\ndata: {line.model_dump_json()}\n\n"
+
+
+async def _stream(stream: Stream, listener: Listener, receive: Receive) -> None:
+    gone = asyncio.create_task(_until_gone(receive), name="frontdoor-gone")
+    ends_at = asyncio.get_running_loop().time() + LONGEST_STREAM_SECONDS
+    try:
+        await stream.open()
+        while not gone.done() and asyncio.get_running_loop().time() < ends_at:
+            listener.woken.clear()
+            await stream.catch_up()
+            if not await _woken(listener, gone, stream.look_again_in) and not gone.done():
+                await stream.write(": still here\n\n")
+        if not gone.done():
+            await stream.close()
+    except OSError:
+        log.debug("listener_left")  # some servers say it at the send
+    finally:
+        gone.cancel()
+        await asyncio.wait([gone])
+
+
+async def _woken(listener: Listener, gone: asyncio.Task[None], seconds: float) -> bool:
+    """Wait until the listener is woken or gone; False when `seconds` went by."""
+    woken = asyncio.create_task(listener.woken.wait())
+    try:
+        done, _ = await asyncio.wait({woken, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        woken.cancel()
+    return bool(done)
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _position(visitor: Visitor, last_event_id: str) -> int:
+    with contextlib.suppress(ValueError):  # not an id of ours: from the beginning
+        return reading.position_of(visitor.conversation, uuid.UUID(last_event_id))
+    return 0
+
+
+def _join(visitor: Visitor) -> Listener:
+    try:
+        return hub.join(visitor.conversation_id)
+    except TooManyListeners:
+        detail = "This conversation is open in too many places. Close some of them."
+        raise problems.Problem(429, detail, {"Retry-After": "30"}) from None
+
+
+async def _in_thread(question: Callable[..., T], *args: Any) -> T:
+    return await asyncio.get_running_loop().run_in_executor(database, _asked, question, args)
+
+
+def _asked(question: Callable[..., T], args: tuple[Any, ...]) -> T:
+    # What Django does around each request: connections that broke or are too old are not used again.
+    close_old_connections()
+    try:
+        return question(*args)
+    finally:
+        close_old_connections()
+
+
+async def _refuse(send: Send, problem: problems.Problem) -> None:
+    headers = {"Content-Type": problems.CONTENT_TYPE} | CORS | problem.headers
+    await _answer(send, problem.status, problems.as_json(problem.status, problem.detail), headers)
+
+
+async def _answer(send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": _pairs(headers)})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _pairs(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

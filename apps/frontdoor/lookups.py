@@ -1,0 +1,125 @@
+"""Who is speaking, and to whom: questions asked at every request, so answered from memory for two seconds.
+
+What is remembered is small and frozen. Nothing is remembered about what was not found: a new account works at
+once, a switched-off one is refused two seconds later at most.
+"""
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from apps.conversations.models import ChannelAccount, Conversation
+from apps.conversations.models.conversations import token_hash
+
+FRESH_SECONDS = 2.0
+MOST_REMEMBERED = 10_000
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class ShortMemory(Generic[K, V]):
+    """Remembers what was found for FRESH_SECONDS, in this process."""
+
+    def __init__(self) -> None:
+        self._known: dict[K, tuple[float, V]] = {}
+
+    def get(self, key: K, find: Callable[[K], V | None]) -> V | None:
+        """Return what `find(key)` says now, or said less than FRESH_SECONDS ago."""
+        known = self._known.get(key)
+        now = time.monotonic()
+        if known is not None and known[0] > now:
+            return known[1]
+        found = find(key)
+        if found is None:
+            self._known.pop(key, None)
+            return None
+        if len(self._known) >= MOST_REMEMBERED:
+            self._known.clear()
+        self._known[key] = (now + FRESH_SECONDS, found)
+        return found
+
+    def forget(self) -> None:
+        self._known.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the door needs to know of a ChannelAccount. `is_open`: it, its chatbot and its customer are active."""
+
+    pk: int
+    customer: int
+    priority: int
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who holds a conversation token. `sender`: the contact's id at the account."""
+
+    conversation: int
+    conversation_id: str
+    account: Account
+    sender: str
+    is_open: bool
+
+
+_accounts: ShortMemory[uuid.UUID, Account] = ShortMemory()
+_visitors: ShortMemory[str, Visitor] = ShortMemory()
+
+
+def account_by_public_id(public_id: uuid.UUID) -> Account | None:
+    """The account with this public id, active or not; None if there is none."""
+    return _accounts.get(public_id, _find_account)
+
+
+def visitor_by_token(token: str) -> Visitor | None:
+    """Whose conversation this token opens; None for a token that opens nothing."""
+    return _visitors.get(token_hash(token), _find_visitor)
+
+
+def forget() -> None:
+    """Ask the database again at the next question (tests)."""
+    _accounts.forget()
+    _visitors.forget()
+
+
+def facts_of(account: ChannelAccount) -> Account:
+    """The facts of a loaded account; select_related `chatbot__customer__plan` beforehand."""
+    chatbot = account.chatbot
+    return Account(
+        pk=account.pk,
+        customer=chatbot.customer_id,
+        priority=chatbot.customer.priority,
+        is_open=account.is_active and chatbot.is_active and chatbot.customer.is_active,
+    )
+
+
+def _find_account(public_id: uuid.UUID) -> Account | None:
+    account = (
+        ChannelAccount.objects.select_related("chatbot__customer__plan")
+        .defer("credentials")
+        .filter(public_id=public_id)
+        .first()
+    )
+    return facts_of(account) if account else None
+
+
+def _find_visitor(access_token_hash: str) -> Visitor | None:
+    conversation = (
+        Conversation.objects.select_related("contact", "account__chatbot__customer__plan")
+        .defer("account__credentials")
+        .filter(access_token_hash=access_token_hash)
+        .first()
+    )
+    if conversation is None:
+        return None
+    return Visitor(
+        conversation=conversation.pk,
+        conversation_id=str(conversation.public_id),
+        account=facts_of(conversation.account),
+        sender=conversation.contact.external_id,
+        is_open=conversation.state == Conversation.State.OPEN,
+    )
