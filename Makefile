@@ -64,6 +64,15 @@ lock: setup  ## compile requirements*.in into the hashed requirements*.txt (UPGR
 	$(LOCK) $(if $(UPGRADE),--upgrade) requirements.in -o requirements.txt
 	$(LOCK) $(if $(UPGRADE),--upgrade) requirements-dev.in -o requirements-dev.txt
 
+# --- running --------------------------------------------------------------------------------------------------
+.PHONY: demo
+demo: $(VENV)/.runtime  ## everything on this machine, and a question asked; ONCE=1 ends after the answer, PORT=, FLOWER_PORT=
+	@$(BIN)/python -m apps.operations.demo $(if $(ONCE),--once)
+
+.PHONY: dev
+dev: $(VENV)/.runtime  ## the demo's processes with DEBUG, restarted when a file changes
+	@$(BIN)/python -m apps.operations.demo --dev
+
 # --- checks ---------------------------------------------------------------------------------------------------
 # Settings of a production that exists nowhere: nothing here is connected to.
 PRODUCTION = env ENV_FILE=/dev/null DEBUG=false HTTPS=true ALLOWED_HOSTS=switchboard.example.com \
