@@ -111,6 +111,25 @@ class Adapter(HTTPAdapter):
         return super().send(request, stream, limits, verify, cert, proxies)
 
 
+class Session(requests.Session):
+    """Ours: `trust_env` off, our adapter, and exceptions that always know their request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.headers["User-Agent"] = "Switchboard"
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, Adapter())
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        try:
+            return super().send(request, **kwargs)
+        except requests.RequestException as error:
+            # requests leaves it out of what goes wrong while the body is read; `classify` needs the method.
+            error.request = error.request or request
+            raise
+
+
 def session(service: str) -> requests.Session:
     """This thread's session for `service`, a name of the caller's choice. Don't pass it to another thread.
 
@@ -122,17 +141,8 @@ def session(service: str) -> requests.Session:
         _local.pid, _local.sessions = pid, {}
     sessions: dict[str, requests.Session] = _local.sessions
     if service not in sessions:
-        sessions[service] = _new_session()
+        sessions[service] = Session()
     return sessions[service]
-
-
-def _new_session() -> requests.Session:
-    made = requests.Session()
-    made.trust_env = False
-    made.headers["User-Agent"] = "Switchboard"
-    for scheme in ("http://", "https://"):
-        made.mount(scheme, Adapter())
-    return made
 
 
 def classify(found: requests.Response | Exception, *, now: datetime | None = None) -> SwitchboardError | None:
