@@ -28,7 +28,7 @@ def get(name: str) -> Provider:
         raise UnknownProvider(
             f"There is no AI provider {name!r}.",
             code="unknown_provider",
-            advice=f"Known providers: {known}. A new one is a line in EXTRA_AI_PROVIDERS (name=dotted.path.Class).",
+            advice=f"Known: {known}. A new one is an entry in EXTRA_AI_PROVIDERS (name=dotted.path.Class).",
         ) from None
     return _load(name, path)
 

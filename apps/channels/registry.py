@@ -28,7 +28,7 @@ def get(name: str) -> Channel:
         raise UnknownChannel(
             f"There is no channel {name!r}.",
             code="unknown_channel",
-            advice=f"Known channels: {known}. A new one is a line in EXTRA_CHANNELS (name=dotted.path.Class).",
+            advice=f"Known: {known}. A new one is an entry in EXTRA_CHANNELS (name=dotted.path.Class).",
         ) from None
     return _load(name, path)
 

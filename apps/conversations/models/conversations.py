@@ -44,7 +44,7 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         return self.filter(access_token_hash=token_hash(token))
 
     def locked(self, pks: Iterable[int]) -> Self:
-        """These conversations, locked in the order of their keys, so that two groups can't wait for each other."""
+        """These conversations, locked in the order of their keys: two groups can't wait for each other."""
         return self.filter(pk__in=set(pks)).select_for_update(no_key=True).order_by("pk")
 
 
@@ -65,8 +65,8 @@ class Conversation(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     message_count = models.PositiveIntegerField(default=0, editable=False)
     answered_position = models.PositiveIntegerField(default=0, editable=False)
-    # Not indexed on purpose: it moves with every message, and an index on it would make PostgreSQL write every
-    # index of the row again each time.
+    # Not indexed on purpose: it moves with every message, and an index on it would make PostgreSQL write all
+    # indexes of the row again each time.
     last_message_at = models.DateTimeField(null=True, editable=False)
     # NULL and not '' where there is none: many rows have none, and those that have one are unique.
     access_token_hash = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001

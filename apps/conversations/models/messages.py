@@ -5,7 +5,8 @@ from typing import ClassVar, Self
 from uuid import uuid4
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, FilteredRelation, Q
+from django.db.models.expressions import Combinable
 from django.utils import timezone
 
 from apps.conversations.models.conversations import Conversation
@@ -17,20 +18,30 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
         One statement that walks the index of positions from the end; it never looks at the older history.
         """
-        return self.filter(
-            conversation_id__in=set(conversation_ids),
-            position__gt=F("conversation__message_count") - last,
-        ).order_by("conversation_id", "position")
+        return self._behind(conversation_ids, F("talk__message_count") - last)
+
+    def unanswered(self, conversation_ids: Iterable[int]) -> Self:
+        """What people wrote behind the last answered position of each conversation, oldest first. One statement,
+        like context_for."""
+        return self._behind(conversation_ids, F("talk__answered_position")).filter(direction=Message.Direction.IN)
+
+    def _behind(self, conversation_ids: Iterable[int], position: Combinable) -> Self:
+        # Two hints for the planners, without which they may read a whole history and throw most of it away:
+        # `+ 0` keeps SQLite from walking the index of messages first only because it is in the order asked for,
+        # and the upper bound, always true, tells PostgreSQL that the range is narrow.
+        return (
+            self.alias(talk=FilteredRelation("conversation"))
+            .filter(
+                talk__pk__in=set(conversation_ids),
+                position__gt=position,
+                position__lte=F("talk__message_count"),
+            )
+            .order_by("conversation_id", F("position") + 0)
+        )
 
     def after(self, position: int) -> Self:
         """What came behind this position, in order."""
         return self.filter(position__gt=position).order_by("position")
-
-    def unanswered(self) -> Self:
-        """What people wrote behind the last answered position of their conversation."""
-        return self.filter(
-            direction=Message.Direction.IN, position__gt=F("conversation__answered_position")
-        ).order_by("conversation_id", "position")
 
 
 class Message(models.Model):

@@ -36,8 +36,8 @@ def add_messages(new: Sequence[NewMessage]) -> list[Message]:
     """Append messages to their conversations, in the order given; returns them in the same order.
 
     Three statements however many there are: lock the conversations (in the order of their keys, so that two
-    groups can't wait for each other), insert, move `message_count` and `last_message_at`. Each message carries
-    its conversation as it now is, so that reading it costs nothing more. None at all for an empty list.
+    groups can't wait for each other), insert, move `message_count` and `last_message_at`. None at all for an
+    empty list. Each message carries its conversation as it now is, so that reading it costs nothing more.
 
     Must be called inside a transaction: the locks last until its commit, which is what makes the order of
     positions the order of commits. Raises TransactionManagementError outside of one, and

@@ -12,7 +12,7 @@ from apps.conversations.text import storable
 
 
 class Sender(NamedTuple):
-    """Who wrote: the ChannelAccount's key, the channel's id of the person, and their name where it is known."""
+    """Who wrote: the ChannelAccount's key, the channel's id of the person, their name where it is known."""
 
     account_id: int
     external_id: str
@@ -28,9 +28,9 @@ def open_conversations(senders: Sequence[Sender]) -> list[Conversation]:
     Each comes with contact, account and chatbot. The same sender twice gives the same object.
 
     One SELECT when all of them are known. Otherwise up to five statements however many there are: contacts
-    inserted, read, conversations inserted, all read again. Safe when others do the same at the same time, with
-    or without a transaction around it: who comes second finds what the first one made. One UPDATE more when
-    somebody's name has changed.
+    inserted, read, conversations inserted, all read again. Safe when others do the same at the same time,
+    with or without a transaction around it: who comes second finds what the first one made. One UPDATE more
+    when somebody's name has changed.
     """
     senders = [
         Sender(sender.account_id, _short(sender.external_id), _short(sender.name)) for sender in senders

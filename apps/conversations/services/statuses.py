@@ -1,7 +1,7 @@
 """Move outbound messages forward: pending, failed, sent, delivered, read; never back.
 
-Reports about a message may come early, twice or out of order, and from several processes at once. So every move
-is an UPDATE that names the statuses it may follow, and a row that is further already is left alone.
+Reports about a message may come early, twice or out of order, and from several processes at once. So every
+move is an UPDATE that names the statuses it may follow, and a row that is further already is left alone.
 """
 
 from collections import Counter
@@ -38,8 +38,9 @@ def mark_sent(sent: Mapping[int, str]) -> int:
     return advance(list(sent), Status.SENT, provider_message_ids=sent)
 
 
+@transaction.atomic(savepoint=False)
 def mark_failed(failures: Sequence[Failure]) -> int:
-    """These pending messages will not arrive. One UPDATE. Returns how many moved; what was sent stays sent."""
+    """These pending messages will not arrive. One UPDATE. Returns how many moved; the others stay as is."""
     if not failures:
         return 0
     pks = [failure.message_id for failure in failures]
@@ -50,6 +51,7 @@ def mark_failed(failures: Sequence[Failure]) -> int:
     )
 
 
+@transaction.atomic(savepoint=False)
 def advance(
     message_ids: Sequence[int], status: str, *, provider_message_ids: Mapping[int, str] | None = None
 ) -> int:

@@ -1,0 +1,188 @@
+"""Messages get their places under the conversation's lock, in as few statements as possible."""
+
+import random
+import threading
+import uuid
+
+import pytest
+from django.db import connection, transaction
+
+from apps.conversations.models import Conversation, Message
+from apps.conversations.services import NewMessage, add_messages, mark_answered
+from tests.factories.conversations import ConversationFactory
+
+
+def incoming(conversation_id: int, text: str = "hello") -> NewMessage:
+    return NewMessage(conversation_id=conversation_id, direction=Message.Direction.IN, text=text)
+
+
+def outgoing(conversation_id: int, text: str = "hello") -> NewMessage:
+    return NewMessage(conversation_id=conversation_id, direction=Message.Direction.OUT, text=text)
+
+
+@pytest.mark.django_db
+def test_places_follow_each_other_and_the_conversation_keeps_count():
+    first, second = ConversationFactory.create_batch(2)
+    with transaction.atomic():
+        added = add_messages(
+            [
+                incoming(first.pk, "a"),
+                incoming(second.pk, "b"),
+                incoming(first.pk, "c"),
+                outgoing(first.pk, "d"),
+            ]
+        )
+        add_messages([outgoing(second.pk, "e")])
+    assert [(m.conversation_id, m.position, m.text) for m in added] == [
+        (first.pk, 1, "a"), (second.pk, 1, "b"), (first.pk, 2, "c"), (first.pk, 3, "d"),
+    ]  # fmt: skip
+    assert [m.status for m in added] == ["received", "received", "received", "pending"]
+    assert all(m.pk for m in added)
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.message_count, second.message_count) == (3, 2)
+    assert first.last_message_at is not None
+    assert list(first.messages.after(1).values_list("text", flat=True)) == ["c", "d"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("uneven", [False, True])
+def test_three_statements_however_many_messages(django_assert_num_queries, uneven):
+    conversations = ConversationFactory.create_batch(50 if not uneven else 25)
+    new = [incoming(conversation.pk) for conversation in conversations]
+    if uneven:
+        new += [incoming(conversation.pk) for conversation in conversations[:20]]
+        new += [incoming(conversations[0].pk) for _ in range(5)]
+    assert len(new) == 50
+    with transaction.atomic(), django_assert_num_queries(3):
+        messages = add_messages(new)
+        assert all(m.conversation.account_id for m in messages)
+    counts = {c.pk: c.message_count for c in Conversation.objects.all()}
+    assert counts == {c.pk: sum(1 for m in new if m.conversation_id == c.pk) for c in conversations}
+    assert all(m.conversation.message_count == counts[m.conversation_id] for m in messages)
+
+
+@pytest.mark.django_db
+def test_nothing_to_add_costs_nothing(django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert add_messages([]) == []
+        mark_answered({})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_refuses_to_work_outside_a_transaction():
+    conversation = ConversationFactory()
+    with pytest.raises(transaction.TransactionManagementError, match="atomic"):
+        add_messages([incoming(conversation.pk)])
+    assert not Message.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_conversation_that_is_gone_is_named():
+    with transaction.atomic(), pytest.raises(Conversation.DoesNotExist, match="4711"):
+        add_messages([incoming(4711)])
+
+
+@pytest.mark.django_db
+def test_keeps_what_it_was_given_and_what_a_database_can_keep():
+    conversation = ConversationFactory()
+    public_id = uuid.uuid4()
+    [question] = add_messages([incoming(conversation.pk, "nul \x00 and \ud800 surrogate 👍")])
+    [answer] = add_messages(
+        [
+            NewMessage(
+                conversation_id=conversation.pk,
+                direction="out",
+                text="x" * 100_000,
+                public_id=str(public_id),
+                in_reply_to_id=question.pk,
+                is_fallback=True,
+                details={"model": "builtin"},
+            )
+        ]
+    )
+    answer.refresh_from_db()
+    question.refresh_from_db()
+    assert question.text == "nul  and � surrogate 👍"
+    assert (answer.public_id, answer.in_reply_to, answer.is_fallback) == (public_id, question, True)
+    assert (answer.details, len(answer.text)) == ({"model": "builtin"}, 100_000)
+    assert list(question.replies.all()) == [answer]
+
+
+@pytest.mark.django_db
+def test_answered_position_never_goes_back(django_assert_num_queries):
+    first, second = ConversationFactory.create_batch(2)
+    with transaction.atomic():
+        add_messages([incoming(first.pk), incoming(first.pk), outgoing(first.pk), incoming(second.pk)])
+    with django_assert_num_queries(1):
+        mark_answered({first.pk: 1, second.pk: 1})
+    mark_answered({first.pk: 2})
+    mark_answered({first.pk: 1})
+    first.refresh_from_db()
+    assert first.answered_position == 2
+    assert not Message.objects.unanswered([first.pk, second.pk]).exists()
+    with transaction.atomic():
+        add_messages([incoming(second.pk, "and now?")])
+    assert [m.text for m in Message.objects.unanswered([first.pk, second.pk])] == ["and now?"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_groups_that_overlap_neither_deadlock_nor_share_a_place():
+    """Threads with connections of their own add to the same conversations, each in an order of its own."""
+    pks = [conversation.pk for conversation in ConversationFactory.create_batch(5)]
+    errors: list[BaseException] = []
+    together = threading.Barrier(4)
+
+    def write(seed: int) -> None:
+        shuffled = random.Random(seed)  # noqa: S311 - only a shuffle
+        try:
+            together.wait(timeout=10)
+            for _ in range(10):
+                order = pks * 2
+                shuffled.shuffle(order)
+                with transaction.atomic():
+                    add_messages([incoming(pk, f"from {seed}") for pk in order])
+        except BaseException as error:  # a thread's error must reach the test
+            errors.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=write, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert not errors
+    for conversation in Conversation.objects.filter(pk__in=pks):
+        assert conversation.message_count == 80
+        places = conversation.messages.order_by("pk").values_list("position", flat=True)
+        assert sorted(places) == list(range(1, 81))
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_order_of_places_is_order_of_commits():
+    """The second writer waits for the first one's commit, so a reader never sees place 2 before place 1."""
+    conversation = ConversationFactory()
+    first_has_it, second_done = threading.Event(), threading.Event()
+    seen: list[list[int]] = []
+
+    def second() -> None:
+        try:
+            first_has_it.wait(timeout=10)
+            with transaction.atomic():
+                add_messages([incoming(conversation.pk, "second")])
+            seen.append(list(Message.objects.order_by("position").values_list("position", flat=True)))
+        finally:
+            connection.close()
+            second_done.set()
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    with transaction.atomic():
+        add_messages([incoming(conversation.pk, "first")])
+        first_has_it.set()
+        assert not second_done.wait(timeout=0.3)
+    thread.join(timeout=10)
+    assert seen == [[1, 2]]
+    assert list(Message.objects.order_by("position").values_list("text", flat=True)) == ["first", "second"]

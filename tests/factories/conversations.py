@@ -1,0 +1,42 @@
+"""Chatbots, their accounts, and people who talk with them."""
+
+import factory
+from factory.django import DjangoModelFactory
+
+from apps.conversations.models import ChannelAccount, Chatbot, Contact, Conversation
+from tests.factories.accounts import CustomerFactory
+
+
+class ChatbotFactory(DjangoModelFactory):
+    class Meta:
+        model = Chatbot
+
+    customer = factory.SubFactory(CustomerFactory)
+    name = factory.Sequence(lambda number: f"Chatbot {number}")
+
+
+class ChannelAccountFactory(DjangoModelFactory):
+    class Meta:
+        model = ChannelAccount
+
+    chatbot = factory.SubFactory(ChatbotFactory)
+    channel = "widget"
+    name = factory.Sequence(lambda number: f"Account {number}")
+
+
+class ContactFactory(DjangoModelFactory):
+    class Meta:
+        model = Contact
+
+    account = factory.SubFactory(ChannelAccountFactory)
+    external_id = factory.Sequence(lambda number: f"person-{number}")
+
+
+class ConversationFactory(DjangoModelFactory):
+    """An open, empty conversation. Its messages are added by apps.conversations.services."""
+
+    class Meta:
+        model = Conversation
+
+    contact = factory.SubFactory(ContactFactory)
+    account = factory.SelfAttribute("contact.account")
