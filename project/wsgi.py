@@ -10,3 +10,8 @@ application = get_wsgi_application()
 from apps.operations.checks import stop_if_wrong  # noqa: E402 - after the apps are ready
 
 stop_if_wrong()
+
+from apps.accounts.last_used import last_used  # noqa: E402 - only in a process that can work
+
+# Each web process writes beside its requests when its API keys were used.
+last_used.start()
