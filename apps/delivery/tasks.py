@@ -1,0 +1,138 @@
+"""Delivering messages: one task for each channel in the registry, on a queue of its own.
+
+PENDING -> SENT when the provider took it, FAILED in the transaction in which the job dies. What a provider's words
+mean is the channel's business; what follows from it is the ledger's.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from apps.accounts.models import UsageRecord
+from apps.accounts.services import log_usage
+from apps.channels import registry as channels
+from apps.channels.base import Outgoing
+from apps.conversations.models import ChannelAccount, Message
+from apps.conversations.services import Failure, mark_failed, mark_sent
+from apps.jobs.claimed import ClaimedJob
+from apps.jobs.endings import Complete, Ending, Fail
+from apps.jobs.models import Job
+from apps.jobs.task import Done, JobTask
+
+UNSENT = (Message.Status.PENDING, Message.Status.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class SendPayload:
+    message: int
+
+
+@dataclass(slots=True)
+class Parcel:
+    """One message on its way out."""
+
+    outgoing: Outgoing
+    reference: str
+
+
+class SendMessage(JobTask):
+    """The base of every channel's task: the subclass names channel and queue."""
+
+    channel: str
+    payload = SendPayload
+    batch = 100
+    retry_backoff_max = 30
+    time_limit = 30
+
+    def read(self, jobs: list[ClaimedJob]) -> dict[int, Any | Ending]:
+        messages = _with_account(jobs)
+        return {job.id: self._parcel(messages.get(job.data.message)) for job in jobs}
+
+    def _parcel(self, message: Message | None) -> Parcel | Ending:
+        if message is None:
+            return Fail("the message is gone", "message_gone")
+        if message.status not in UNSENT:
+            return Complete()  # it got there after all, before this job's turn came
+        conversation = message.conversation
+        account = conversation.account
+        if not account.is_active:
+            return Fail("its channel account is switched off; switch it on and try again", "account_inactive")
+        return Parcel(
+            Outgoing(
+                message_id=str(message.public_id),
+                conversation_id=str(conversation.public_id),
+                recipient=conversation.contact.external_id,
+                text=message.text,
+                credentials=account.credentials,
+                account=str(account.public_id),
+            ),
+            reference=f"message:{message.public_id}",
+        )
+
+    async def call(self, item: Parcel) -> dict[str, str]:
+        sent = await channels.get(self.channel).send(item.outgoing)
+        return {"provider_message_id": sent.provider_message_id}
+
+    def write(self, done: list[Done]) -> None:
+        mark_sent({one.job.data.message: one.result["provider_message_id"] for one in done})
+        log_usage(
+            [UsageRecord(customer_id=one.job.customer_id, reference=one.item.reference, sends=1) for one in done]
+        )
+        self._announce_after_commit(one.item.outgoing.conversation_id for one in done)
+
+    def dead(self, jobs: list[ClaimedJob], reason: str) -> None:
+        why = Job.objects.in_bulk([job.id for job in jobs])  # this transaction has just written it there
+        mark_failed(
+            [
+                Failure(job.data.message, why[job.id].error_code or reason, why[job.id].error or reason)
+                for job in jobs
+            ]
+        )
+        ids = Message.objects.filter(pk__in=[job.data.message for job in jobs])
+        self._announce_after_commit(map(str, ids.values_list("conversation__public_id", flat=True)))
+
+    def repeatable(self, item: Parcel) -> bool:
+        return channels.get(self.channel).repeatable
+
+    def may_repeat(self, jobs: list[ClaimedJob]) -> set[int]:
+        wanting = set(
+            Message.objects.filter(
+                pk__in=[job.data.message for job in jobs],
+                conversation__account__on_unknown=ChannelAccount.OnUnknown.SEND_AGAIN,
+            ).values_list("pk", flat=True)
+        )
+        return {job.id for job in jobs if job.data.message in wanting}
+
+    def _announce_after_commit(self, conversation_ids: Iterable[str]) -> None:
+        if ids := sorted(set(conversation_ids)):
+            transaction.on_commit(partial(channels.get(self.channel).announce, ids), robust=True)
+
+
+def _with_account(jobs: list[ClaimedJob]) -> dict[int, Message]:
+    """The messages of these jobs with all that a send needs. One query."""
+    return Message.objects.select_related("conversation__contact", "conversation__account").in_bulk(
+        [job.data.message for job in jobs]
+    )
+
+
+def _declare(channel: str) -> None:
+    queue = f"{channel.replace('_', '-')}-send"
+    members = {
+        "name": f"delivery.send_{channel}",
+        "queue": queue,
+        "channel": channel,
+        "__module__": __name__,
+        "__doc__": f"Deliver on the channel {channel}.",
+    }
+    type(f"Send{channel.title().replace('_', '')}", (SendMessage,), members)
+
+
+for _channel in settings.CHANNELS:
+    _declare(_channel)

@@ -1,0 +1,290 @@
+"""The threads of one worker process, and the doors to them from Celery.
+
+    ledger threads   a handful, the only ones that hold database connections; claims, reads, writes
+    event loop       async calls, as many as there are places
+    call threads     sync calls
+    heartbeat        renews the one lease of all jobs of this process
+    sweeper          finds what is due though no bell rang, and what others left behind
+    watchman         notices a call that never ends and a loop that no longer turns
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, connection
+
+from apps.jobs import bell, leases, ledger, life
+from apps.jobs.claimed import ClaimedJob
+from apps.jobs.life import Ready
+from apps.jobs.line import Line
+from apps.jobs.sweeper import Sweeper
+from apps.jobs.task import registry
+
+log = structlog.get_logger(__name__)
+
+CALL_THREADS = 64
+FINISH_WITHIN = 5.0
+"""Seconds that a stopping worker gives calls which may be repeated, before it hands them back."""
+STOP_WITHIN = 20.0
+SILENT_LOOP = 5.0
+EXIT_TO_BE_RESTARTED = 70
+
+
+class Crew:
+    def __init__(self, queues: Iterable[str]) -> None:
+        self.queues = sorted(set(queues) & set(settings.QUEUES))
+        self.lines = {task.name: Line(self, task) for task in registry().values() if task.queue in self.queues}
+        self.worker_id = 0
+        self.stopping = False
+        self._stopped = threading.Event()
+        threads = 1 if connection.vendor == "sqlite" else settings.LEDGER_THREADS
+        self._ledger = ThreadPoolExecutor(threads, thread_name_prefix="ledger")
+        self._calls = ThreadPoolExecutor(CALL_THREADS, thread_name_prefix="call")
+        self._loop = _new_loop()
+        self._turned_at = time.monotonic()
+        self._sweeper = Sweeper(self)
+        self._stop_once = threading.Lock()
+
+    # --- start -----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Enter the ledger as a worker and begin."""
+        self.worker_id = leases.register(self.queues)
+        connection.close()
+        for name, run in (
+            ("loop", self._loop.run_forever),
+            ("heartbeat", self._heartbeat),
+            ("sweeper", self._sweeper.run),
+            ("watchman", self._watch),
+        ):
+            threading.Thread(target=run, name=name, daemon=True).start()
+        log.info("crew_started", worker=self.worker_id, tasks=sorted(self.lines))
+
+    # --- where things run ------------------------------------------------------------------------
+
+    def on_ledger(self, work: Callable[..., None], *args: Any) -> None:
+        """Run `work` on a ledger thread."""
+        try:
+            self._ledger.submit(_logged, work, *args)
+        except RuntimeError:  # the pool is closed: this process is on its way out
+            log.debug("ledger_closed", work=getattr(work, "__name__", ""))
+
+    def later(self, seconds: float, work: Callable[..., None], *args: Any) -> None:
+        """Run `work` on a ledger thread after `seconds`."""
+        self._loop.call_soon_threadsafe(lambda: self._loop.call_later(seconds, self.on_ledger, work, *args))
+
+    def start_async(self, line: Line, ready: Sequence[Ready]) -> None:
+        self._loop.call_soon_threadsafe(self._spawn, line, ready)
+
+    def _spawn(self, line: Line, ready: Sequence[Ready]) -> None:
+        for one in ready:
+            if flight := line.flights.get(one.job.id):
+                flight.begun = time.monotonic()
+                flight.handle = self._loop.create_task(self._run_async(line, one))
+
+    async def _run_async(self, line: Line, ready: Ready) -> None:
+        try:
+            outcome = await life.call_async(line.task, ready)
+        except asyncio.CancelledError:
+            self.on_ledger(self.hand_back, line, [ready.job])
+            return
+        line.finish([outcome])
+
+    def start_sync(self, line: Line, ready: Ready) -> Future[None]:
+        return self._calls.submit(_logged, self._run_sync, line, ready)
+
+    def _run_sync(self, line: Line, ready: Ready) -> None:
+        if self.stopping and not ready.marked:
+            self.on_ledger(self.hand_back, line, [ready.job])
+            return
+        line.begun(ready.job.id)
+        line.finish([life.call(line.task, ready)])
+
+    # --- what lines ask of each other --------------------------------------------------------------
+
+    def reserve(self, task: str) -> bool:
+        line = self.lines.get(task)
+        return line is not None and line.reserve()
+
+    def give_back(self, task: str, places: int) -> None:
+        self.lines[task].give_back(places)
+
+    def hand_over(self, jobs: Sequence[ClaimedJob], holder: Line) -> None:
+        """Take on jobs that a finishing transaction left to this worker."""
+        holder.hold(len(jobs))
+        by_task: dict[str, list[ClaimedJob]] = {}
+        for job in jobs:
+            by_task.setdefault(job.task, []).append(job)
+        for task, mine in by_task.items():
+            self.on_ledger(self.lines[task].admit, mine, holder)
+
+    def wake_promoted(self, tasks: Iterable[str]) -> None:
+        away = {(task, registry()[task].queue) for task in tasks if task in registry() and not self.wake(task)}
+        for task, queue in away:
+            bell.ring_others(task, queue)
+
+    def wake(self, task: str) -> bool:
+        line = self.lines.get(task)
+        return line is not None and line.wake()
+
+    def hand_back(self, line: Line, jobs: Sequence[ClaimedJob]) -> None:
+        """Give up jobs whose call has not begun, or was cancelled and may be repeated: no attempt is spent."""
+        try:
+            ledger.hand_back(jobs)
+        except DatabaseError as error:
+            connection.close()
+            log.warning("hand_back_failed", jobs=[job.id for job in jobs], error=str(error))
+        line.release([job.id for job in jobs])
+
+    # --- heartbeat, watchman -----------------------------------------------------------------------
+
+    def _heartbeat(self) -> None:
+        while not self._stopped.wait(leases.HEARTBEAT):
+            try:
+                connection.close_if_unusable_or_obsolete()
+                if not ledger.heartbeat(self.worker_id, lease=leases.LEASE):
+                    # We were declared gone (stopped for longer than the lease). The fence keeps our old
+                    # jobs from writing; new ones are claimed under a new name.
+                    was, self.worker_id = self.worker_id, leases.register(self.queues)
+                    log.warning("lease_lost", was=was, now=self.worker_id)
+            except DatabaseError as error:
+                connection.close()
+                log.warning("heartbeat_failed", error=str(error))
+
+    def _watch(self) -> None:
+        self._turned_at = time.monotonic()
+        while not self._stopped.wait(1.0):
+            self._loop.call_soon_threadsafe(self._turned)
+            silent = time.monotonic() - self._turned_at
+            if silent > SILENT_LOOP:
+                self._bail_out(f"the event loop has been silent for {silent:.0f} s", [])
+            overrun = [
+                flight.job
+                for line in self.lines.values()
+                if not line.task.is_async
+                for flight in list(line.flights.values())
+                if flight.begun is not None and time.monotonic() - flight.begun > flight.job.time_limit
+            ]
+            if overrun:
+                self._bail_out("a call ran beyond its time limit", overrun)
+
+    def _turned(self) -> None:
+        self._turned_at = time.monotonic()
+
+    def _bail_out(self, why: str, guilty: list[ClaimedJob]) -> None:
+        """A thread can't be killed: hand back what has not begun, blame what overran, and exit to be restarted."""
+        self.stopping = True
+        log.error("worker_exits", why=why, guilty=[job.id for job in guilty], hint="a supervisor restarts it")
+        helper = threading.Thread(target=_logged, args=(self._leave_in_order, why, guilty), daemon=True)
+        helper.start()
+        helper.join(timeout=3.0)
+        os._exit(EXIT_TO_BE_RESTARTED)
+
+    def _leave_in_order(self, why: str, guilty: list[ClaimedJob]) -> None:
+        from apps.jobs.taking_back import blame
+
+        for line in self.lines.values():
+            ledger.hand_back([flight.job for flight in list(line.flights.values()) if flight.begun is None])
+        if guilty:
+            blame(guilty, why, worker=self.worker_id)
+
+    # --- stop ----------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Claim no more, let sends finish, hand the rest back without spending an attempt. At most 20 s."""
+        with self._stop_once:
+            if self._stopped.is_set():
+                return
+            self.stopping = True
+            until = time.monotonic() + STOP_WITHIN
+            self._wait_empty(time.monotonic() + FINISH_WITHIN)
+            self._loop.call_soon_threadsafe(self._cancel_repeatable)
+            self._wait_empty(until)
+            self._stopped.set()
+            for line in self.lines.values():
+                if left := [flight.job for flight in list(line.flights.values()) if not flight.marked]:
+                    self.hand_back(line, left)
+            try:
+                if not any(line.flights for line in self.lines.values()):
+                    ledger.end_worker(self.worker_id, how="stopped")
+            except DatabaseError as error:
+                log.warning("goodbye_failed", error=str(error))
+            connection.close()
+            log.info("crew_stopped", worker=self.worker_id)
+
+    def _cancel_repeatable(self) -> None:
+        for line in self.lines.values():
+            for flight in list(line.flights.values()):
+                if flight.begun is not None and not flight.marked and isinstance(flight.handle, asyncio.Task):
+                    flight.handle.cancel()
+
+    def _wait_empty(self, until: float) -> None:
+        waiting = threading.Event()
+        while time.monotonic() < until and any(line.in_flight for line in self.lines.values()):
+            waiting.wait(0.05)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+def _logged(work: Callable[..., Any], *args: Any) -> None:
+    try:
+        work(*args)
+    except Exception:
+        log.exception("crew_error", work=getattr(work, "__qualname__", str(work)))
+
+
+# --- the doors -------------------------------------------------------------------------------------
+
+_crew: Crew | None = None
+
+
+def current() -> Crew | None:
+    """Return this process's crew, if it is a worker."""
+    return _crew
+
+
+def start(queues: Iterable[str]) -> None:
+    """Make this process a worker of `queues`."""
+    global _crew
+    crew = Crew(queues)
+    if crew.lines:
+        crew.start()
+        _crew = crew
+
+
+def stop() -> None:
+    if _crew:
+        _crew.stop()
+
+
+def wake(task: str) -> bool:
+    """Wake the task's line in this process; False if there is none or it has no room."""
+    return _crew is not None and _crew.wake(task)
+
+
+def answer(task: str) -> None:
+    """Answer a bell: look for work and stay until what was claimed has ended, so that Celery sees it as active."""
+    bell.silence(task)
+    line = _crew.lines.get(task) if _crew else None
+    if line is None:
+        log.error("bell_unanswered", task=task, hint="run this worker with -P threads and the task's queue in -Q")
+        return
+    line.wake()
+    line.host()
+

@@ -1,0 +1,95 @@
+"""Group commit: calls that arrive together share one transaction, and each waits for it.
+
+Under load a commit costs more than what it commits. While one group is being committed the next gathers; alone, a
+call goes at once. One thread per process and handler, with the only connection that it needs.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+import structlog
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+log = structlog.get_logger(__name__)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+LARGEST_GROUP = 200
+
+
+class GroupCommit(Generic[Item, Result]):
+    """Runs `handler(items) -> results` inside one transaction for everything submitted meanwhile.
+
+    When a group fails, each of its items is tried alone, so that only the bad one hears of it; when the database
+    is away, all of them do.
+    """
+
+    def __init__(self, handler: Callable[[list[Item]], Sequence[Result]], *, name: str = "group-commit") -> None:
+        self._handler, self._name = handler, name
+        self._waiting: list[tuple[Item, Future[Result]]] = []
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._pid = 0
+
+    def submit(self, item: Item, *, timeout: float = 30.0) -> Result:
+        """Return the handler's result for `item`, after its commit.
+
+        Raises what the handler raised for it, django.db errors when the database did not take it, TimeoutError
+        after `timeout` seconds (it may still be committed).
+        """
+        answer: Future[Result] = Future()
+        with self._changed:
+            self._waiting.append((item, answer))
+            if self._pid != os.getpid() or self._thread is None or not self._thread.is_alive():
+                self._pid = os.getpid()
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+            self._changed.notify()
+        return answer.result(timeout)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting:
+                    self._changed.wait()
+                group, self._waiting = self._waiting[:LARGEST_GROUP], self._waiting[LARGEST_GROUP:]
+            try:
+                connection.close_if_unusable_or_obsolete()
+                self._commit(group)
+            except BaseException as error:
+                connection.close()
+                log.exception("group_commit_broken", group=self._name)
+                for _, answer in group:
+                    if not answer.done():
+                        answer.set_exception(error)
+
+    def _commit(self, group: list[tuple[Item, Future[Result]]]) -> None:
+        try:
+            with transaction.atomic():
+                results = self._handler([item for item, _ in group])
+        except (OperationalError, InterfaceError) as error:
+            connection.close()  # away, or a stale connection: once more on a fresh one, as one group
+            try:
+                with transaction.atomic():
+                    results = self._handler([item for item, _ in group])
+            except Exception as second:
+                log.warning("group_commit_refused", group=self._name, size=len(group), error=str(error))
+                connection.close()
+                for _, answer in group:
+                    answer.set_exception(second)
+                return
+        except Exception as error:
+            if len(group) == 1:
+                group[0][1].set_exception(error)
+                return
+            for one in group:
+                self._commit([one])
+            return
+        for (_, answer), result in zip(group, results, strict=True):
+            answer.set_result(result)

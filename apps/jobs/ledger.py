@@ -1,0 +1,183 @@
+"""The ledger's moves, one function each: what the statements of `apps/jobs/statements.py` do.
+
+None of them begins a transaction of its own: a single statement is one, and what belongs together is put
+together by `apps/jobs/life.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import connection
+
+from apps.jobs.claimed import ClaimedJob
+from apps.jobs.statements import numbers, pairs, statements
+
+Parameters = dict[str, Any] | list[Any]
+
+
+def _rows(text: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(text, parameters)
+        return cursor.fetchall()
+
+
+def _marks(values: Sequence[Any], one: str = "%s") -> str:
+    return ", ".join([one] * len(values))
+
+
+def claim(task: str, *, places: int, worker: int) -> tuple[list[ClaimedJob], bool]:
+    """Claim up to `places` due jobs of `task`, best priority first, and park those behind another of their lane.
+
+    Returns the jobs, and whether anything was found at all (so that parking alone leads to another look).
+    Raises IntegrityError when another worker claimed a job of the same lane meanwhile: claim again.
+    """
+    rows = _rows(statements().claim, {"task": task, "places": places, "worker": worker})
+    jobs = [ClaimedJob.from_row(row) for row in rows if row[1] == "processing"]
+    jobs.sort(key=lambda job: job.id)
+    return jobs, bool(rows)
+
+
+def claim_one(job_id: int, *, worker: int | None) -> ClaimedJob | None:
+    """Claim this very job if it is due and the head of its lane."""
+    rows = _rows(statements().claim_one, {"id": job_id, "worker": worker})
+    return ClaimedJob.from_row(rows[0]) if rows else None
+
+
+def next_suspect(tasks: Sequence[str]) -> int | None:
+    """Return the id of a due job of these tasks that has been running in two crashes."""
+    rows = _rows(statements().suspects.format(tasks=_marks(tasks)), list(tasks))
+    return rows[0][0] if rows else None
+
+
+def next_due(*, until: Any = None) -> int | None:
+    """Return the id of the best job that is due now, or by `until`."""
+    texts = statements()
+    if until is None:
+        rows = _rows(texts.due.format(until=texts.now), [])
+    else:
+        rows = _rows(texts.due.format(until="%s"), [connection.ops.adapt_datetimefield_value(until)])
+    return rows[0][0] if rows else None
+
+
+def tasks_with_due_jobs(tasks: Sequence[str]) -> list[str]:
+    """Return those of `tasks` that have a job due. Some tens of index probes, whatever waits."""
+    rows = _rows(statements().tasks_with_due.format(tasks=_marks(tasks, "(%s)")), list(tasks))
+    return [task for (task,) in rows]
+
+
+def mark_sending(jobs: Sequence[ClaimedJob], *, worker: int) -> set[int]:
+    """Mark these as about to be called; return the ids that are still ours and under a lease that holds."""
+    text = statements().mark_sending.format(pairs=pairs([(job.id, job.fence) for job in jobs]))
+    return {job_id for (job_id,) in _rows(text, {"worker": worker})}
+
+
+def complete(jobs: Sequence[ClaimedJob]) -> set[int]:
+    """Complete these; return the ids whose fence matched."""
+    if not jobs:
+        return set()
+    text = statements().complete.format(pairs=pairs([(job.id, job.fence) for job in jobs]))
+    return {job_id for (job_id,) in _rows(text, [])}
+
+
+def keep_result(job: ClaimedJob, result: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            statements().keep_result, {"id": job.id, "fence": job.fence, "result": json.dumps(result, default=str)}
+        )
+
+
+def put_back(
+    job: ClaimedJob,
+    *,
+    delay: float,
+    spent: int,
+    crashed: int = 0,
+    error: str = "",
+    code: str = "",
+    result: Any = None,
+) -> bool:
+    """Let `job` wait `delay` seconds; say whether its fence matched. `result`: of a call not to be made again."""
+    kept = None if result is None else json.dumps(result, default=str)
+    found = {"id": job.id, "fence": job.fence, "delay": delay, "spent": spent, "crashed": crashed}
+    return bool(_rows(statements().put_back, {**found, "error": error, "code": code, "result": kept}))
+
+
+def fail(job: ClaimedJob, *, reason: str, spent: int, crashed: int = 0, error: str, code: str) -> bool:
+    """Make `job` a dead letter; say whether its fence matched."""
+    found = {"id": job.id, "fence": job.fence, "reason": reason, "spent": spent, "crashed": crashed}
+    return bool(_rows(statements().fail, {**found, "error": error, "code": code}))
+
+
+def hand_back(jobs: Sequence[ClaimedJob]) -> None:
+    """Give these up untouched: no attempt is spent."""
+    if jobs:
+        _rows(statements().hand_back.format(pairs=pairs([(job.id, job.fence) for job in jobs])), [])
+
+
+def promote(lanes: Iterable[str]) -> set[str]:
+    """Wake the next job of each lane; return the tasks to wake. After the commit, never inside it."""
+    names = sorted(set(lanes))
+    if not names:
+        return set()
+    return {task for (task,) in _rows(statements().promote.format(lanes=_marks(names, "(%s)")), names)}
+
+
+def promote_orphans() -> set[str]:
+    """Wake what is parked although its lane is free: its promoter was killed after the commit."""
+    return {task for (task,) in _rows(statements().promote_orphans, [])}
+
+
+def abandoned() -> list[tuple[ClaimedJob, bool, str]]:
+    """Return running jobs that nobody runs any more, locked: (job, was it being sent, how its worker ended)."""
+    rows = _rows(statements().abandoned, [])
+    return [(ClaimedJob.from_row(row), bool(row[20]), row[21] or "") for row in rows]
+
+
+def bury_expired() -> list[ClaimedJob]:
+    """Fail waiting jobs that are past their longest age; return them. Inside a transaction."""
+    ids = [job_id for (job_id,) in _rows(statements().expired, [])]
+    return bury_waiting(ids, reason="expired", error="not done in time", code="expired") if ids else []
+
+
+def bury_waiting(ids: list[int], *, reason: str, error: str, code: str) -> list[ClaimedJob]:
+    """Fail these if they still wait; return those that did."""
+    text = statements().bury_waiting.format(ids=numbers(ids))
+    rows = _rows(text, {"reason": reason, "error": error, "code": code})
+    return [ClaimedJob.from_row(row) for row in rows]
+
+
+def heartbeat(worker: int, *, lease: float) -> bool:
+    """Renew the lease of `worker` for `lease` seconds; False: somebody declared it gone."""
+    return bool(_rows(statements().heartbeat, {"worker": worker, "lease": lease}))
+
+
+def end_worker(worker: int, *, how: str) -> bool:
+    return bool(_rows(statements().end_worker, {"worker": worker, "how": how}))
+
+
+def expire_leases() -> list[int]:
+    """End the workers whose lease ran out; return their ids."""
+    return [worker for (worker,) in _rows(statements().expire_leases, [])]
+
+
+def take_seat(name: str, *, seconds: float) -> bool:
+    """Take the seat `name` for `seconds`, if nobody has it."""
+    return bool(_rows(statements().take_seat, {"name": name, "seconds": seconds}))
+
+
+def count(rows: Sequence[Sequence[Any]]) -> None:
+    """Add to the counters: (worker, task, customer, completed, failed, retried, postponed, run_ms, max, wait_ms, max)."""
+    texts = statements()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            texts.count.format(rows=_marks(rows, texts.count_row)), [value for row in rows for value in row]
+        )
+
+
+def running(job_id: int, *, worker: int) -> ClaimedJob | None:
+    """Return this job if `worker` still has it running."""
+    rows = _rows(statements().running, {"id": job_id, "worker": worker})
+    return ClaimedJob.from_row(rows[0]) if rows else None

@@ -1,0 +1,296 @@
+"""One task in one worker process: its places, its jobs in flight, the groups in which they end.
+
+    wake -> look (claim while places are free) -> admit (read, mark) -> calls side by side -> finish (grouped)
+
+Everything that touches the database runs on the crew's few ledger threads; calls run on its event loop or its
+call threads. While one group is being written the next gathers: that is the whole of the batching.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from django.db import DatabaseError, IntegrityError, connection
+
+from apps.jobs import bell, ledger, life
+from apps.jobs.claimed import ClaimedJob
+from apps.jobs.life import DatabaseAway, Outcome, Ready
+from apps.jobs.queue import page
+from apps.jobs.task import JobTask
+
+if TYPE_CHECKING:
+    from apps.jobs.crew import Crew
+
+log = structlog.get_logger(__name__)
+
+TRY_AGAIN = 0.5
+"""Seconds until a group that the database did not take is offered again."""
+LARGEST_GROUP = 200
+
+
+@dataclass(slots=True)
+class Flight:
+    """A job in flight."""
+
+    job: ClaimedJob
+    holder: Line
+    """The line whose bell answers for it: where it was claimed, or where it was handed over from."""
+    begun: float | None = None
+    """When its call began; None: not yet."""
+    marked: bool = False
+    handle: Any = None
+    """The asyncio task or the thread's future."""
+
+
+class Line:
+    def __init__(self, crew: Crew, task: JobTask) -> None:
+        self.crew, self.task = crew, task
+        self.places = page(task.queue).in_flight
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._taken = 0
+        self._held = 0
+        self._looking = self._look_again = False
+        self._hosted = False
+        self._levels: set[int] = set()
+        """The priorities seen here: with one only, a claim that is not full has taken everything."""
+        self.behind = False
+        """The last claim came back full: more may wait, so nothing is handed over past it."""
+        self.flights: dict[int, Flight] = {}
+        self._finished: list[Outcome] = []
+        self._settling = False
+
+    # --- places -------------------------------------------------------------------------------
+
+    def reserve(self) -> bool:
+        """Take a place for a job that is handed over, unless others wait for it."""
+        with self._lock:
+            if self.behind or self._taken >= self.places or self.crew.stopping:
+                return False
+            self._taken += 1
+            return True
+
+    def give_back(self, places: int) -> None:
+        with self._lock:
+            self._taken -= places
+
+    def _take_free(self) -> int:
+        with self._lock:
+            free = min(self.places - self._taken, self.task.batch)
+            if free <= 0 or self.crew.stopping:
+                self._looking = False
+                return 0
+            self._look_again = False
+            self._taken += free
+            return free
+
+    @property
+    def in_flight(self) -> int:
+        return self._taken
+
+    # --- looking for work ----------------------------------------------------------------------
+
+    def wake(self) -> bool:
+        """Look for work soon; False if there is no place for any (whoever leaves one looks again)."""
+        with self._lock:
+            if self._taken >= self.places or self.crew.stopping:
+                self.behind = True
+                return False
+            if self._looking:
+                self._look_again = True
+                return True
+            self._looking = True
+        self.crew.on_ledger(self._look)
+        return True
+
+    def _look(self) -> None:
+        try:
+            self._look_while_free()
+        except BaseException:
+            with self._lock:
+                self._looking = False
+            raise
+
+    def _look_while_free(self) -> None:
+        while free := self._take_free():
+            used = 0
+            try:
+                jobs, found = self._claim(free)
+                used = len(jobs)
+            except DatabaseError as error:
+                log.warning("claim_failed", task=self.task.name, error=str(error), hint="the sweeper tries again")
+                with self._lock:
+                    self._looking = False
+                return
+            finally:
+                self.give_back(free - used)
+            full = used == free
+            self.behind = full
+            self._levels.update(job.priority for job in jobs)
+            if full:
+                bell.ring_others(self.task.name, self.task.queue)
+            if jobs:
+                self.admit(jobs)
+            with self._lock:
+                more = full or self._look_again or (found and (used < 1 or len(self._levels) > 1))
+                if not more:
+                    self._looking = False
+                    return
+
+    def _claim(self, places: int) -> tuple[list[ClaimedJob], bool]:
+        connection.close_if_unusable_or_obsolete()
+        for _ in range(3):
+            try:
+                return ledger.claim(self.task.name, places=places, worker=self.crew.worker_id)
+            except IntegrityError:
+                continue  # somebody took a job of the same lane meanwhile; the next look parks it
+            except DatabaseError:
+                connection.close()
+        return ledger.claim(self.task.name, places=places, worker=self.crew.worker_id)
+
+    # --- running ---------------------------------------------------------------------------------
+
+    def admit(self, jobs: Sequence[ClaimedJob], holder: Line | None = None) -> None:
+        """Take on claimed jobs, on a ledger thread. `holder`: the line that handed them over."""
+        with self._lock:
+            for job in jobs:
+                self.flights[job.id] = Flight(job, holder or self)
+            if holder is None:
+                self._held += len(jobs)
+        try:
+            ready, over = life.begin(self.task, jobs)
+            if ready:
+                ready = self._mark(ready)
+        except (DatabaseAway, DatabaseError) as error:
+            connection.close()
+            log.warning("read_failed", task=self.task.name, error=str(error), jobs=len(jobs))
+            self.crew.later(TRY_AGAIN, self._admit_again, jobs)
+            return
+        if ready:
+            self._start(ready)
+        if over:
+            self.finish(over)
+
+    def _admit_again(self, jobs: Sequence[ClaimedJob]) -> None:
+        """The database was away between claim and call: hand back; whoever is first claims them again."""
+        try:
+            connection.close_if_unusable_or_obsolete()
+            ledger.hand_back(jobs)
+        except DatabaseError:
+            connection.close()
+            self.crew.later(TRY_AGAIN, self._admit_again, jobs)
+            return
+        self.release([job.id for job in jobs])
+        self.wake()
+
+    def _mark(self, ready: list[Ready]) -> list[Ready]:
+        ours = life.mark(ready, worker=self.crew.worker_id)
+        if len(ours) < len(ready):
+            kept = {one.job.id for one in ours}
+            lost = [one.job.id for one in ready if one.job.id not in kept]
+            log.warning("fenced_off", task=self.task.name, jobs=lost, reason="lease or claim lost before the call")
+            self.release(lost)
+        return ours
+
+    def _start(self, ready: list[Ready]) -> None:
+        if self.crew.stopping and not any(one.marked for one in ready):
+            self.crew.hand_back(self, [one.job for one in ready])
+            return
+        for one in ready:
+            flight = self.flights[one.job.id]
+            flight.marked = one.marked
+        if self.task.is_async:
+            self.crew.start_async(self, ready)
+        else:
+            for one in ready:
+                self.flights[one.job.id].handle = self.crew.start_sync(self, one)
+
+    def begun(self, job_id: int) -> None:
+        if flight := self.flights.get(job_id):
+            flight.begun = time.monotonic()
+
+    # --- ending ----------------------------------------------------------------------------------
+
+    def finish(self, outcomes: list[Outcome]) -> None:
+        """Take outcomes to be written; whoever is first writes for all that gather."""
+        with self._lock:
+            self._finished.extend(outcomes)
+            if self._settling:
+                return
+            self._settling = True
+        self.crew.on_ledger(self._settle)
+
+    def _settle(self) -> None:
+        while True:
+            with self._lock:
+                group, self._finished = self._finished[:LARGEST_GROUP], self._finished[LARGEST_GROUP:]
+                if not group:
+                    self._settling = False
+                    return
+            try:
+                connection.close_if_unusable_or_obsolete()
+                self._write(group)
+            except (DatabaseAway, DatabaseError) as error:
+                connection.close()
+                log.warning("settle_waits", task=self.task.name, jobs=len(group), error=str(error))
+                with self._lock:
+                    self._finished[:0] = group
+                self.crew.later(TRY_AGAIN, self._settle)
+                return
+            except Exception:
+                # A bug of the ledger itself. Its jobs come back when their lease is over.
+                log.exception("settle_broken", task=self.task.name, jobs=[outcome.job.id for outcome in group])
+                self.release([outcome.job.id for outcome in group])
+
+    def _write(self, group: list[Outcome]) -> None:
+        settled = life.settle(self.task, group, worker=self.crew.worker_id, taker=self.crew)
+        if settled.handed:
+            holders = {outcome.job.id: self.flights[outcome.job.id].holder for outcome in group}
+            self.crew.hand_over(settled.handed, next(iter(holders.values())))
+        was_full = self.release([outcome.job.id for outcome in group])
+        if settled.lanes:
+            self.crew.wake_promoted(ledger.promote(settled.lanes))
+        if was_full:
+            self.wake()
+
+    def release(self, job_ids: Sequence[int]) -> bool:
+        """Free the places of these jobs; say whether somebody may be waiting for one."""
+        holders: list[Line] = []
+        with self._lock:
+            for job_id in job_ids:
+                if flight := self.flights.pop(job_id, None):
+                    self._taken -= 1
+                    holders.append(flight.holder)
+            behind = self.behind
+        for holder in holders:
+            holder.let_go()
+        return behind
+
+    # --- the bell's run, which answers for what is in flight -------------------------------------
+
+    def hold(self, jobs: int) -> None:
+        with self._lock:
+            self._held += jobs
+
+    def let_go(self) -> None:
+        with self._idle:
+            self._held -= 1
+            if self._held <= 0:
+                self._idle.notify_all()
+
+    def host(self) -> None:
+        """Stay until nothing that was claimed here is in flight. One bell's run does it; others return at once."""
+        with self._idle:
+            if self._hosted:
+                return
+            self._hosted = True
+            try:
+                while self._held > 0 or self._looking:
+                    self._idle.wait(timeout=1.0)
+            finally:
+                self._hosted = False

@@ -1,0 +1,146 @@
+"""Where a job that was running in two crashes runs alone: one at a time, in a child process of the worker.
+
+If the child dies with it, or it overruns, nobody else is hurt and there is no doubt who it was: poison. A bystander
+simply completes. The child lives on from suspect to suspect; its parent tells it ids on its standard input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess  # nosec B404 - our own interpreter, no shell
+import sys
+import threading
+import time
+from typing import IO, TYPE_CHECKING
+
+import structlog
+from django.db import connection
+
+from apps.jobs import ledger
+from apps.jobs.models import Job
+from apps.jobs.task import get_task
+
+if TYPE_CHECKING:
+    from apps.jobs.crew import Crew
+
+log = structlog.get_logger(__name__)
+
+START_WITHIN = 30.0
+SLACK = 5.0
+DONE = "done"
+READY = "ready"
+
+
+class Quarantine:
+    """The parent's side."""
+
+    def __init__(self, crew: Crew) -> None:
+        self.crew = crew
+        self._child: subprocess.Popen[str] | None = None
+        self._busy = threading.Lock()
+
+    def feed(self) -> None:
+        """Take one suspect after the other, in a thread of its own; returns at once."""
+        if self._busy.locked() or ledger.next_suspect(list(self.crew.lines) or [""]) is None:
+            return
+        threading.Thread(target=self._run, name="quarantine", daemon=True).start()
+
+    def _run(self) -> None:
+        if not self._busy.acquire(blocking=False):
+            return
+        try:
+            while not self.crew.stopping:
+                job_id = ledger.next_suspect(list(self.crew.lines))
+                if job_id is None:
+                    return
+                self._try_alone(job_id)
+        except Exception:
+            log.exception("quarantine_error")
+        finally:
+            connection.close()
+            self._busy.release()
+
+    def _try_alone(self, job_id: int) -> None:
+        task = get_task(Job.objects.values_list("task", flat=True).get(pk=job_id))
+        child = self._child_that_listens()
+        why = "its process died with it, alone"
+        if child is None or child.stdin is None:
+            return
+        try:
+            child.stdin.write(f"{job_id} {self.crew.worker_id}\n")
+            child.stdin.flush()
+            if _answer(child, task.time_limit + SLACK) == DONE:
+                return
+            if child.poll() is None:
+                why = f"it ran beyond its {task.time_limit:g} s, alone"
+        except BrokenPipeError:
+            log.debug("quarantine_pipe", job=job_id)
+        self.close()
+        self._judge(job_id, why)
+
+    def _judge(self, job_id: int, why: str) -> None:
+        from apps.jobs.taking_back import blame
+
+        row = ledger.running(job_id, worker=self.crew.worker_id)
+        if row is not None:
+            blame([row], why, worker=self.crew.worker_id)
+
+    def _child_that_listens(self) -> subprocess.Popen[str] | None:
+        if self._child is None or self._child.poll() is not None:
+            self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and command  # nosec B603
+                [sys.executable, "-m", "django", "run_suspects"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            )
+            if _answer(self._child, START_WITHIN) != READY:
+                log.error("quarantine_no_child", code=self._child.poll())
+                self.close()
+                return None
+        return self._child
+
+    def close(self) -> None:
+        """End the child."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            for pipe in (self._child.stdin, self._child.stdout):
+                if pipe:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+            self._child = None
+
+
+def _answer(child: subprocess.Popen[str], within: float) -> str:
+    """Return the child's next word for us, "" when it died or `within` seconds are over."""
+    until = time.monotonic() + within
+    out: IO[str] | None = child.stdout
+    while out is not None and (left := until - time.monotonic()) > 0:
+        readable, _, _ = select.select([out], [], [], left)
+        if readable:
+            line = out.readline()
+            if not line:
+                return ""
+            if line.startswith("quarantine:"):
+                return line.removeprefix("quarantine:").strip()
+    return ""
+
+
+def serve(lines: IO[str], answers: IO[str]) -> None:
+    """The child's side: run the jobs whose ids come in, one at a time."""
+    from apps.jobs.drain import run_one
+
+    _say(answers, READY)
+    for line in lines:
+        job_id, worker = line.split()
+        run_one(int(job_id), worker=int(worker))
+        _say(answers, DONE)
+
+
+def _say(answers: IO[str], word: str) -> None:
+    answers.write(f"quarantine:{word}\n")
+    answers.flush()

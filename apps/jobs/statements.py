@@ -1,0 +1,221 @@
+"""Every statement of the ledger, as text. `apps/jobs/ledger.py` runs them.
+
+What holds them together (docs/architecture.md tells why, with the races that were provoked):
+
+- HEAD: a job with a lane may be claimed only when nobody older of its lane is alive and nobody of it is running.
+- What is not the head is parked (`run_at` = 9000-01-01), so that a claim reads each blocked job once, ever.
+- Every write to a claimed job says `(id, fence)` and `status = 'processing'`: rows that don't match are somebody
+  else's by now.
+- The next of a lane is woken after the commit, by a statement with a snapshot of its own.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from apps.jobs.dialect import Dialect, dialect
+
+WAITING = "('pending', 'retry')"
+LIVE = "('pending', 'retry', 'processing')"
+PRIORITIES = ", ".join(f"({n})" for n in range(10))
+
+HEAD = f"""(j.lane IS NULL OR (
+    NOT EXISTS (SELECT 1 FROM jobs_job e WHERE e.lane = j.lane AND e.status IN {LIVE} AND e.id < j.id)
+    AND NOT EXISTS (SELECT 1 FROM jobs_job r WHERE r.lane = j.lane AND r.status = 'processing')))"""
+
+CLAIMED_COLUMNS = (
+    "id, status, task, queue, fence, payload, payload_version, attempts, max_retries, crashes, lane, customer_id, "
+    "priority, correlation_id, result, parent_id, public_id, time_limit"
+)
+CLAIMED_OF_J = ", ".join(f"j.{column}" for column in CLAIMED_COLUMNS.split(", "))
+
+
+class Statements:
+    """The texts for one dialect. Parameters are named; `(id, fence)` lists are put in by `pairs()`."""
+
+    def __init__(self, d: Dialect) -> None:
+        taken = f"""status = 'processing', fence = fence + 1, worker_id = %(worker)s, started_at = {d.now},
+            sending_at = NULL, lease_until = {d.plus(d.now, "time_limit + 15")}"""
+        times = f"""{d.seconds(d.now, "due_at")} AS waited, {d.seconds("expires_at", d.now)} AS time_left"""
+
+        # The best due priority first; within it the oldest. A priority each time: (priority, run_at) in one
+        # index range could not be bounded by run_at.
+        self.claim = f"""
+            WITH best AS MATERIALIZED (
+                SELECT p.column1 AS n FROM (VALUES {PRIORITIES}) p
+                WHERE EXISTS (SELECT 1 FROM jobs_job b WHERE b.task = %(task)s AND b.priority = p.column1
+                              AND b.status IN {WAITING} AND b.crashes < 2 AND b.run_at <= {d.now})
+                ORDER BY p.column1 LIMIT 1),
+            c AS MATERIALIZED (
+                SELECT j.id AS cid, {HEAD} AS ok FROM jobs_job j
+                WHERE j.task = %(task)s AND j.priority = (SELECT n FROM best) AND j.status IN {WAITING}
+                  AND j.crashes < 2 AND j.run_at <= {d.now}
+                ORDER BY j.run_at, j.id LIMIT %(places)s {d.skip_locked})
+            UPDATE jobs_job SET
+                status = CASE WHEN c.ok THEN 'processing' ELSE status END,
+                fence = fence + CASE WHEN c.ok THEN 1 ELSE 0 END,
+                worker_id = CASE WHEN c.ok THEN %(worker)s ELSE worker_id END,
+                started_at = CASE WHEN c.ok THEN {d.now} ELSE started_at END,
+                lease_until = CASE WHEN c.ok THEN {d.plus(d.now, "time_limit + 15")} ELSE lease_until END,
+                run_at = CASE WHEN c.ok THEN run_at ELSE {d.parked} END
+            FROM c WHERE jobs_job.id = c.cid
+            RETURNING {CLAIMED_COLUMNS}, {times}"""
+
+        # One job by its id: quarantine, drain. The same conditions.
+        self.claim_one = f"""
+            UPDATE jobs_job AS j SET {taken.replace("fence + 1", "j.fence + 1").replace("time_limit", "j.time_limit")}
+            WHERE j.id = %(id)s AND j.status IN {WAITING} AND j.run_at <= {d.now} AND {HEAD}
+            RETURNING {CLAIMED_COLUMNS}, {times}"""
+
+        self.suspects = f"""
+            SELECT j.id FROM jobs_job j WHERE j.task IN ({{tasks}}) AND j.status IN {WAITING} AND j.crashes >= 2
+              AND j.run_at <= {d.now} AND {HEAD} ORDER BY j.run_at, j.id LIMIT 1"""
+
+        # Which of these tasks have something due. A probe per task and priority.
+        self.tasks_with_due = f"""
+            SELECT t.column1 FROM (VALUES {{tasks}}) t WHERE EXISTS (
+                SELECT 1 FROM (VALUES {PRIORITIES}) p WHERE EXISTS (
+                    SELECT 1 FROM jobs_job b WHERE b.task = t.column1 AND b.priority = p.column1
+                    AND b.status IN {WAITING} AND b.crashes < 2 AND b.run_at <= {d.now}))"""
+
+        self.due = f"""
+            SELECT j.id FROM jobs_job j WHERE j.status IN {WAITING} AND j.run_at <= {{until}} AND {HEAD}
+            ORDER BY j.priority, j.run_at, j.id LIMIT 1"""
+
+        # The lease is asked again here: a process that was stopped for longer must not begin to send.
+        self.mark_sending = f"""
+            UPDATE jobs_job SET sending_at = {d.now}
+            WHERE (id, fence) IN (VALUES {{pairs}}) AND status = 'processing'
+              AND EXISTS (SELECT 1 FROM jobs_worker w WHERE w.id = %(worker)s AND w.ended_at IS NULL
+                          AND w.lease_until > {d.now})
+            RETURNING id"""
+
+        self.complete = f"""
+            UPDATE jobs_job SET status = 'completed', attempts = attempts + 1, finished_at = {d.now},
+                lease_until = NULL
+            WHERE (id, fence) IN (VALUES {{pairs}}) AND status = 'processing' RETURNING id"""
+        self.keep_result = "UPDATE jobs_job SET result = %(result)s WHERE id = %(id)s AND fence = %(fence)s"
+
+        self.put_back = f"""
+            UPDATE jobs_job SET status = 'retry', attempts = attempts + %(spent)s, crashes = crashes + %(crashed)s,
+                run_at = {d.plus(d.now, "%(delay)s")}, lease_until = NULL, sending_at = NULL,
+                error = %(error)s, error_code = %(code)s, result = %(result)s
+            WHERE id = %(id)s AND fence = %(fence)s AND status = 'processing' RETURNING id"""
+        self.fail = f"""
+            UPDATE jobs_job SET status = 'failed', failure_reason = %(reason)s, attempts = attempts + %(spent)s,
+                crashes = crashes + %(crashed)s, finished_at = {d.now}, lease_until = NULL,
+                error = %(error)s, error_code = %(code)s
+            WHERE id = %(id)s AND fence = %(fence)s AND status = 'processing' RETURNING id"""
+        # Untouched: its call has not begun. As if it had never been claimed, but for the fence.
+        self.hand_back = f"""
+            UPDATE jobs_job SET status = 'retry', run_at = {d.now}, lease_until = NULL
+            WHERE (id, fence) IN (VALUES {{pairs}}) AND status = 'processing' AND sending_at IS NULL RETURNING id"""
+
+        # A backoff that is running is kept; a job that is due but not yet parked is touched too: that closes
+        # the race with a claim that has read it and is about to park it.
+        self.promote = f"""
+            UPDATE jobs_job SET run_at = {d.now}
+            WHERE status IN {WAITING} AND (run_at = {d.parked} OR run_at <= {d.now}) AND id IN (
+                SELECT (SELECT min(n.id) FROM jobs_job n WHERE n.lane = l.column1 AND n.status IN {LIVE})
+                FROM (VALUES {{lanes}}) l)
+            RETURNING task"""
+        self.promote_orphans = f"""
+            UPDATE jobs_job SET run_at = {d.now} WHERE id IN (
+                SELECT j.id FROM jobs_job j WHERE j.status IN {WAITING} AND j.lane IS NOT NULL
+                  AND j.run_at = {d.parked} AND {HEAD} LIMIT 1000 {d.skip_locked})
+            RETURNING task"""
+
+        self.running = f"""
+            SELECT {CLAIMED_COLUMNS}, {times} FROM jobs_job
+            WHERE id = %(id)s AND worker_id = %(worker)s AND status = 'processing'"""
+        self.abandoned = f"""
+            SELECT {CLAIMED_OF_J}, {times}, j.sending_at IS NOT NULL AS sending, w.ended_how
+            FROM jobs_job j LEFT JOIN jobs_worker w ON w.id = j.worker_id
+            WHERE j.status = 'processing' AND (j.lease_until < {d.now} OR w.ended_at IS NOT NULL)
+            ORDER BY j.id LIMIT 500 {d.of_jobs_skip_locked}"""
+        # Failed without a claim: not through the lane's index: a parked
+        # job may expire while another of its lane runs.
+        self.expired = f"""
+            SELECT j.id FROM jobs_job j WHERE j.status IN {WAITING} AND j.expires_at <= {d.now}
+            ORDER BY j.expires_at LIMIT 200 {d.skip_locked}"""
+        self.bury_waiting = f"""
+            UPDATE jobs_job SET status = 'failed', failure_reason = %(reason)s, finished_at = {d.now},
+                fence = fence + 1, error = %(error)s, error_code = %(code)s
+            WHERE id IN ({{ids}}) AND status IN {WAITING} RETURNING {CLAIMED_COLUMNS}, {times}"""
+
+        self.heartbeat = f"""
+            UPDATE jobs_worker SET heartbeat_at = {d.now}, lease_until = {d.plus(d.now, "%(lease)s")}
+            WHERE id = %(worker)s AND ended_at IS NULL RETURNING id"""
+        self.end_worker = f"""
+            UPDATE jobs_worker SET ended_at = {d.now}, ended_how = %(how)s
+            WHERE id = %(worker)s AND ended_at IS NULL RETURNING id"""
+        self.expire_leases = f"""
+            UPDATE jobs_worker SET ended_at = {d.now}, ended_how = 'lease'
+            WHERE ended_at IS NULL AND lease_until < {d.now} RETURNING id"""
+        self.take_seat = f"""
+            INSERT INTO jobs_seat (name, free_at) VALUES (%(name)s, {d.plus(d.now, "%(seconds)s")})
+            ON CONFLICT (name) DO UPDATE SET free_at = excluded.free_at WHERE jobs_seat.free_at <= {d.now}
+            RETURNING name"""
+
+        self.count = f"""
+            INSERT INTO jobs_jobcounter (minute, worker, task, customer, completed, failed, retried, postponed,
+                                         run_ms, run_ms_max, wait_ms, wait_ms_max)
+            VALUES {{rows}}
+            ON CONFLICT (minute, worker, task, customer) DO UPDATE SET
+                completed = jobs_jobcounter.completed + excluded.completed,
+                failed = jobs_jobcounter.failed + excluded.failed,
+                retried = jobs_jobcounter.retried + excluded.retried,
+                postponed = jobs_jobcounter.postponed + excluded.postponed,
+                run_ms = jobs_jobcounter.run_ms + excluded.run_ms,
+                run_ms_max = {d.greatest}(jobs_jobcounter.run_ms_max, excluded.run_ms_max),
+                wait_ms = jobs_jobcounter.wait_ms + excluded.wait_ms,
+                wait_ms_max = {d.greatest}(jobs_jobcounter.wait_ms_max, excluded.wait_ms_max)"""
+        self.count_row = f"({d.minute}, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+
+        self.busy_lanes = f"SELECT DISTINCT lane FROM jobs_job WHERE lane IN ({{lanes}}) AND status IN {LIVE}"
+        earlier = f"{d.least}(jobs_job.run_at, excluded.run_at)"
+        later = f"{d.least}(excluded.run_at, {d.plus('jobs_job.created_at', '30')})"
+        self.insert = self._insert(earlier)
+        self.insert_debounced = self._insert(later)
+        # status, fence, worker, started and lease differ for a job that is handed over in place
+        moments = "{run_at}, {run_at}, {expires_at}"
+        self.insert_waiting = (
+            f"(%s, %s, %s, %s, %s, 'pending', 0, NULL, NULL, NULL, %s, %s, %s, {moments}, "
+            f"%s, %s, %s, %s, %s, %s, %s, {d.now})"
+        )
+        self.insert_taken = (
+            f"(%s, %s, %s, %s, %s, 'processing', 1, %s, {d.now}, {d.plus(d.now, '%s')}, %s, %s, %s, {moments}, "
+            f"%s, %s, %s, %s, %s, %s, %s, {d.now})"
+        )
+        self.plus = d.plus
+        self.now = d.now
+
+    @staticmethod
+    def _insert(run_at: str) -> str:
+        return f"""
+            INSERT INTO jobs_job (task, queue, payload, payload_version, priority, status, fence, worker_id,
+                started_at, lease_until, max_retries, lane, dedupe_key, run_at, due_at, expires_at, time_limit,
+                customer_id, correlation_id, public_id, parent_id, redrive_of_id, metadata, created_at)
+            VALUES {{rows}}
+            ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL AND status = 'pending' AND fence = 0
+            DO UPDATE SET run_at = {run_at}
+            RETURNING id"""
+
+
+@cache
+def _for(d: Dialect) -> Statements:
+    return Statements(d)
+
+
+def statements() -> Statements:
+    """Return the texts for the default database."""
+    return _for(dialect())
+
+
+def pairs(jobs: list[tuple[int, int]]) -> str:
+    """SQL for a list of (id, fence). Integers only, so there is nothing to escape."""
+    return ", ".join(f"({int(job_id)}, {int(fence)})" for job_id, fence in jobs)
+
+
+def numbers(ids: list[int]) -> str:
+    return ", ".join(str(int(number)) for number in ids)

@@ -1,0 +1,231 @@
+"""The story of a message, in one file:
+
+1. `pipeline.receive_message`  (the sender's lane) contact, conversation, message; asks for a turn
+2. `pipeline.generate_reply`   (the conversation's lane) the last messages and what is known, the AI, the reply;
+                               or, when the AI is away for longer than people wait, the fallback message
+3. `pipeline.route_reply`      (joined with 2) to the queue of the channel, in the conversation's send lane
+4. `delivery.send_<channel>`   (apps/delivery) to the person
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+
+from apps.accounts.models import UsageRecord
+from apps.accounts.services import log_usage
+from apps.ai import registry as providers
+from apps.ai.base import Turn
+from apps.channels import registry as channels
+from apps.channels.base import IncomingMessage
+from apps.conversations.models import Conversation, Message
+from apps.conversations.services import (
+    NewMessage,
+    Sender,
+    add_messages,
+    mark_answered,
+    open_conversations,
+)
+from apps.jobs.claimed import ClaimedJob
+from apps.jobs.endings import Complete, Ending
+from apps.jobs.enqueueing import NewJob, enqueue_many
+from apps.jobs.task import Done, JobTask
+from apps.pipeline.routing import Route, delivery_jobs, routes_of
+from apps.pipeline.turns import TurnItem, TurnPayload, details, read_turns
+from apps.reliability.errors import PermanentError
+
+
+class ReceiveMessage(JobTask):
+    """Store what a person said and ask for a turn. No call outside."""
+
+    name = "pipeline.receive_message"
+    queue = "incoming-messages"
+    payload = IncomingMessage
+    batch = 100
+
+    def write(self, done: list[Done]) -> None:
+        incoming: list[IncomingMessage] = [one.item for one in done]
+        conversations = open_conversations(
+            [Sender(message.account, message.sender, message.sender_name) for message in incoming]
+        )
+        stored = add_messages(
+            [
+                NewMessage(
+                    conversation_id=conversation.pk,
+                    direction=Message.Direction.IN,
+                    text=message.text,
+                    public_id=message.message_id,
+                )
+                for message, conversation in zip(incoming, conversations, strict=True)
+            ]
+        )
+        log_usage([_usage(one.job, message, messages=1) for one, message in zip(done, stored, strict=True)])
+        enqueue_many(
+            [
+                _turn(one.job, conversation, message)
+                for one, conversation, message in zip(done, conversations, stored, strict=True)
+                if conversation.account.is_active and conversation.account.chatbot.is_active
+            ]
+        )
+        _announce_after_commit(conversations)
+
+
+def _turn(job: ClaimedJob, conversation: Conversation, message: Message) -> NewJob:
+    chatbot, account = conversation.account.chatbot, conversation.account
+    turn = NewJob(
+        GenerateReply.name,
+        TurnPayload(conversation.pk),
+        lane=f"conversation:{conversation.pk}",
+        priority=job.priority,
+        customer=job.customer_id,
+        correlation_id=job.correlation_id,
+        expires_in=float(chatbot.max_wait),
+    )
+    if chatbot.answer_each_message:
+        turn.payload = TurnPayload(conversation.pk, message.pk, message.position)
+    else:
+        turn.dedupe_key = f"turn:{conversation.pk}"
+        turn.debounce = account.quiet_seconds
+    return turn
+
+
+class GenerateReply(JobTask):
+    """One turn: tries until the person has waited long enough, not by count."""
+
+    name = "pipeline.generate_reply"
+    queue = "ai-processing"
+    payload = TurnPayload
+    batch = 100
+    max_retries = None
+    retry_backoff_max = 8
+    time_limit = 300
+
+    def read(self, jobs: list[ClaimedJob]) -> dict[int, Any | Ending]:
+        items = read_turns([job.data for job in jobs])
+        for job in jobs:
+            item, left = items[job.data], job.seconds_left
+            if item and left is not None:
+                item.turn = _within(item, left)
+        # Nothing to answer: an earlier turn has answered this message too.
+        return {job.id: items[job.data] or Complete() for job in jobs}
+
+    async def call(self, item: TurnItem) -> dict[str, Any]:
+        started = time.monotonic()
+        answer = await providers.get(item.provider).complete(item.turn)
+        if not answer.text.strip():
+            raise PermanentError("the AI gave an empty answer", code="empty_answer")
+        return {**asdict(answer), "seconds": round(time.monotonic() - started, 3)}
+
+    def write(self, done: list[Done]) -> None:
+        replies = add_messages(
+            [
+                NewMessage(
+                    conversation_id=one.item.conversation,
+                    direction=Message.Direction.OUT,
+                    text=one.result["text"],
+                    in_reply_to_id=one.item.in_reply_to,
+                    details=details(one.result, one.item.provider),
+                )
+                for one in done
+            ]
+        )
+        mark_answered(
+            {one.item.conversation: one.item.answered_up_to for one in done if one.item.answered_up_to is not None}
+        )
+        pairs = list(zip(done, replies, strict=True))
+        log_usage(
+            [
+                _usage(
+                    one.job, reply, tokens_in=one.result["tokens_in"], tokens_out=one.result["tokens_out"]
+                )
+                for one, reply in pairs
+            ]
+        )
+        enqueue_many(
+            delivery_jobs(
+                [Route(reply.pk, reply.conversation_id, one.item.channel, one.job) for one, reply in pairs]
+            )
+        )
+
+    def dead(self, jobs: list[ClaimedJob], reason: str) -> None:
+        """The person is told, in the place where the answer would have stood; the dead letter is the record."""
+        if reason == "cancelled":
+            return
+        asked = _last_questions(jobs)
+        told = [job for job in jobs if job.id in asked and asked[job.id].conversation.account.chatbot.fallback_message]
+        if not told:
+            return
+        replies = add_messages(
+            [
+                NewMessage(
+                    conversation_id=asked[job.id].conversation_id,
+                    direction=Message.Direction.OUT,
+                    text=asked[job.id].conversation.account.chatbot.fallback_message,
+                    in_reply_to_id=asked[job.id].pk,
+                    is_fallback=True,
+                    details={"failed_job": job.id, "reason": reason},
+                )
+                for job in told
+            ]
+        )
+        enqueue_many(
+            delivery_jobs(
+                [
+                    Route(reply.pk, reply.conversation_id, asked[job.id].conversation.account.channel, job)
+                    for job, reply in zip(told, replies, strict=True)
+                ]
+            )
+        )
+
+
+def _within(item: TurnItem, seconds: float) -> Turn:
+    return replace(item.turn, timeout_seconds=max(0.1, seconds))
+
+
+def _last_questions(jobs: list[ClaimedJob]) -> dict[int, Message]:
+    """The message each turn was to answer, with its chatbot; none where it has been answered."""
+    conversations = {job.data.conversation for job in jobs if job.data.message is None}
+    unanswered: dict[int, Message] = {}
+    account = "conversation__account__chatbot"
+    for message in Message.objects.unanswered(conversations).select_related(account):
+        unanswered[message.conversation_id] = message  # the last one stays
+    by_key = Message.objects.select_related(account).in_bulk([job.data.message for job in jobs if job.data.message])
+    found = {
+        job.id: by_key.get(job.data.message) if job.data.message else unanswered.get(job.data.conversation)
+        for job in jobs
+    }
+    return {job_id: message for job_id, message in found.items() if message}
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePayload:
+    message: int
+
+
+class RouteReply(JobTask):
+    """Route a message that somebody else stored (a person's answer, a notice) to its channel."""
+
+    name = "pipeline.route_reply"
+    queue = "outgoing-messages"
+    payload = RoutePayload
+    batch = 100
+
+    def write(self, done: list[Done]) -> None:
+        enqueue_many(delivery_jobs(routes_of({one.item.message: one.job for one in done})))
+
+
+def _usage(job: ClaimedJob, message: Message, **amounts: int) -> UsageRecord:
+    return UsageRecord(customer_id=job.customer_id, reference=f"message:{message.public_id}", **amounts)
+
+
+def _announce_after_commit(conversations: list[Conversation]) -> None:
+    by_channel: dict[str, set[str]] = defaultdict(set)
+    for conversation in conversations:
+        by_channel[conversation.account.channel].add(str(conversation.public_id))
+    for name, ids in by_channel.items():
+        transaction.on_commit(partial(channels.get(name).announce, sorted(ids)), robust=True)
