@@ -1,6 +1,7 @@
 """Switchboard's own processes, run as production runs them, against chosen servers in a chosen directory."""
 
 import json
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import requests
 
 from tests.fakes.witness import Question, Witness
 from tests.servers.ledger import Ledger
-from tests.servers.processes import REPOSITORY, Process, accepts, free_port, run, tail
+from tests.servers.processes import REPOSITORY, Process, accepts, free_port, living_with, run, tail
 from tests.servers.setups import Setup
 from tests.waiting import wait_until
 
@@ -69,6 +70,7 @@ class Switchboard:
             "PYTHONUNBUFFERED": "1",
             "ENV_FILE": "/dev/null",
             "DJANGO_SETTINGS_MODULE": "project.settings",
+            "HTTPS": "false",
             "SECRET_KEY": SECRET_KEY,
             "ENCRYPTION_KEYS": ENCRYPTION_KEY,
             "DATABASE_URL": setup.database_url,
@@ -83,13 +85,15 @@ class Switchboard:
         self._children: list[Worker] = []
         self._web: Process | None = None
         self._events: Process | None = None
-        self.manage("migrate", "-v", "0")
-        self.seeded: dict[str, str] = json.loads(
-            run([PYTHON, "-m", "tests.servers.seed"], env=self.env).splitlines()[-1]
-        )
+        self.seeded: dict[str, str] = {}
         self.session = requests.Session()
-        self.session.headers["Authorization"] = f"Bearer {self.seeded['api_key']}"
         self.session.trust_env = False
+
+    def prepare(self) -> None:
+        """The tables, and the customer that the tests are."""
+        self.manage("migrate", "-v", "0")
+        self.seeded = json.loads(run([PYTHON, "-m", "tests.servers.seed"], env=self.env).splitlines()[-1])
+        self.session.headers["Authorization"] = f"Bearer {self.seeded['api_key']}"
 
     # --- processes ------------------------------------------------------------------------------
 
@@ -206,6 +210,16 @@ class Switchboard:
             log=self.directory / f"{name}.log",
             env=self.env,
         )
+
+    def strays(self) -> list[int]:
+        """Processes of this house that should be gone: all but the servers, when no worker is meant to run."""
+        kept = {server.pid for server in (self._web, self._events) if server}
+        groups = {
+            pid: os.getpgid(pid)
+            for pid in living_with("HOME", str(self.directory))
+            if Path(f"/proc/{pid}").exists()
+        }
+        return [pid for pid, group in groups.items() if group not in kept]
 
     def close(self) -> None:
         for child in self._children:

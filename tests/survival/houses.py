@@ -4,7 +4,10 @@ Servers and the web process are shared by the tests of a set-up; workers are eac
 leaves waiting is closed before the next one begins, so that one failure doesn't become ten.
 """
 
+import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -17,6 +20,7 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.rabbitmq import RabbitServer
 from tests.servers.setups import Setup
 from tests.servers.switchboard import Switchboard
+from tests.waiting import wait_until
 
 _runs = count(1)
 
@@ -35,31 +39,32 @@ class Houses:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._open: dict[str, Switchboard] = {}
-        self._setups: list[Setup] = []
-        self._witnesses: list[Witness] = []
+        self._stack = ExitStack()
+        self.close = self._stack.close
 
     @cached_property
     def postgres(self) -> PostgresServer:
-        return PostgresServer()
+        server = PostgresServer()
+        self._stack.callback(server.remove)
+        return server
 
     @cached_property
     def rabbit(self) -> RabbitServer:
-        return RabbitServer()
+        server = RabbitServer()
+        self._stack.callback(server.remove)
+        return server
 
     def get(self, name: str) -> Switchboard:
         if name not in self._open:
             directory = self._directory / name
-            directory.mkdir()
-            setup = Setup(
-                name,
-                directory,
-                self.postgres if "postgres" in name else None,
-                self.rabbit if "rabbitmq" in name else None,
-            )
-            self._setups.append(setup)
-            witness = Witness(directory).__enter__()
-            self._witnesses.append(witness)
-            house = Switchboard(setup, directory, witness)
+            directory.mkdir(exist_ok=True)
+            postgres = self.postgres if "postgres" in name else None
+            rabbit = self.rabbit if "rabbitmq" in name else None
+            setup = Setup(name, directory, postgres, rabbit)
+            self._stack.callback(setup.remove)
+            house = Switchboard(setup, directory, self._stack.enter_context(Witness(directory)))
+            self._stack.callback(house.close)
+            house.prepare()
             house.start_web()
             self._open[name] = house
         return self._open[name]
@@ -67,22 +72,16 @@ class Houses:
     def tidy(self, house: Switchboard) -> None:
         """After a test, when its workers are gone: let go what is held, close what is left."""
         house.witness.behave_again()
+        try:
+            wait_until(lambda: not house.strays(), 10, "the workers' own children to be gone")
+        finally:
+            for pid in house.strays():
+                os.kill(pid, signal.SIGKILL)
         if house.ledger.live():
             house.ledger.rows(
                 "UPDATE jobs_job SET status = 'failed', failure_reason = 'cancelled', closed_at = CURRENT_TIMESTAMP,"
                 " finished_at = CURRENT_TIMESTAMP WHERE status IN ('pending', 'processing', 'retry')"
             )
-
-    def close(self) -> None:
-        for house in self._open.values():
-            house.close()
-        for witness in self._witnesses:
-            witness.__exit__(None, None, None)
-        for setup in self._setups:
-            setup.remove()
-        for name in ("postgres", "rabbit"):
-            if name in self.__dict__:
-                self.__dict__[name].remove()
 
 
 def pour(

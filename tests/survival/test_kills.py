@@ -71,8 +71,6 @@ def test_from_another_host_they_are_taken_back_within_20_s(house, run, figure):
         house.worker("other"),
     ):
         house.wait_for_worker(victim)
-        # From here on nobody but the victim can know whether its process lives.
-        house.ledger.rows("UPDATE jobs_worker SET host = 'elsewhere' WHERE pid = %s", victim.pid)
         accepted, moment, held = kill_in_the_middle(house, run, victim)
         assert held, "the victim held nothing when it was killed"
         wait_until(lambda: not house.ledger.still_held(held), 20, "the leases of another host to run out")
