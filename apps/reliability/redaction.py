@@ -22,6 +22,8 @@ BEYOND_THE_CUT = 1_024
 DEEPEST = 12
 MOST_ITEMS = 5_000
 LARGEST_INTEGER_BITS = 4_096
+LONGEST_REMEMBERED = 64
+MOST_REMEMBERED = 4_096
 
 _SECRET_NAME = re.compile(
     r"pass[_-]?(?:word|wd|phrase)|passwd|secret|token|authorization|api[_-]?key|apikey|access[_-]?key"
@@ -54,10 +56,15 @@ _COOKIE = re.compile(r"""(?P<name>cookie["']?\s{0,3}[=:])[^\r\n]+""", re.IGNOREC
 
 _WORDS = ("pass", "secret", "token", "key", "authorization", "credential", "cookie")  # of both patterns
 
+_SMALL = 1 << 63
 _AS_IT_IS = frozenset({bool, float, type(None)})
 _PLAIN = (bool, float, date, time, timedelta, UUID, Decimal, type(None))
 # structlog's own entries, which later processors need as they are.
 _NOT_OURS = frozenset({"_record", "_from_structlog", "_logger", "_name", "exc_info"})
+
+
+# Short texts that had nothing to mask: names of tasks, queues, fields and levels come with every line.
+_harmless: set[str] = set()
 
 
 def redact(value: Any) -> Any:
@@ -88,7 +95,16 @@ def redact_event(logger: Any, method: str, event: Any) -> Any:
 
 def redact_text(text: str) -> str:
     """`text` with what looks like a secret masked, cut after LONGEST_TEXT characters."""
+    if text in _harmless:
+        return text
     length = len(text)
+    if length <= LONGEST_REMEMBERED:
+        seen = _mask(text)
+        if seen == text:
+            if len(_harmless) >= MOST_REMEMBERED:
+                _harmless.clear()
+            _harmless.add(text)
+        return seen
     if length > LONGEST_TEXT:
         seen = _mask(text[: LONGEST_TEXT + BEYOND_THE_CUT])
         return f"{seen[:LONGEST_TEXT]}… [{length - LONGEST_TEXT} characters more]"
@@ -155,7 +171,7 @@ class _Walk:
         kind = type(value)
         if kind is str:
             return redact_text(value)
-        if kind in _AS_IT_IS:
+        if kind in _AS_IT_IS or (kind is int and -_SMALL < value < _SMALL):
             return value
         if isinstance(value, str):
             # A subclass may be an enum or bring methods of its own.
@@ -209,6 +225,8 @@ class _Walk:
         return shown
 
     def _label(self, name: Any) -> Any:
+        if type(name) is str:
+            return redact_text(name)
         if isinstance(name, bool | int | float | None):
             return name
         return redact_text(name if isinstance(name, str) else str(name))

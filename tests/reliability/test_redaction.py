@@ -298,3 +298,14 @@ def test_as_a_processor_it_keeps_what_structlog_needs() -> None:
         "payload": {"password": MASK},
     }
     assert line["token"] == PLANTED
+
+
+def test_the_memory_of_harmless_texts_is_bounded_and_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_harmless", set())
+    for number in range(redaction.MOST_REMEMBERED + 10):
+        redact_text(f"text number {number}")
+    redact_text(TELEGRAM)
+    redact_text(f"password={PLANTED}")
+    assert len(redaction._harmless) == 10
+    assert redact_text("text number 1") == "text number 1"
+    assert MASK in redact_text(TELEGRAM)
