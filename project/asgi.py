@@ -5,7 +5,7 @@ request as WSGI. For one process in development it serves everything.
 """
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from django.core.asgi import get_asgi_application
@@ -19,7 +19,7 @@ from apps.operations.checks import stop_if_wrong  # noqa: E402
 stop_if_wrong()
 
 Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 EVENT_PATHS = ("/api/v1/widget/events",)

@@ -11,6 +11,7 @@ A test marked `postgres` needs Django's own database to be PostgreSQL: it is ski
 the other run (deselected) where one is named but this run is on SQLite.
 """
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -88,17 +89,15 @@ def _prepare() -> None:
 
 
 def _clean_up() -> None:
+    """Also when pytest stops before there is a session: settings that don't load, a wrong option."""
     if _server is not None:
         _server.stop()
     if _directory is not None:
         shutil.rmtree(_directory, ignore_errors=True)
 
 
+atexit.register(_clean_up)
 _prepare()
-
-
-def pytest_unconfigure() -> None:
-    _clean_up()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

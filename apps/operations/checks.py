@@ -27,7 +27,7 @@ DEVELOPMENT = "development-only-"
 DATABASES = ("sqlite", "postgres", "postgresql")
 REDIS = ("redis", "rediss", "unix")
 BROKERS = ("redis", "rediss", "unix", "redis+socket", "amqp", "amqps")
-LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "testserver", "0.0.0.0", ".localhost"})  # noqa: S104
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "testserver", ".localhost"})
 HOW_TO_MAKE_A_KEY = 'Make one with: python3 -c "import secrets; print(secrets.token_urlsafe(48))"'
 
 Check = Callable[..., list[CheckMessage]]
