@@ -197,7 +197,7 @@ class Statements:
                 started_at, lease_until, max_retries, lane, dedupe_key, run_at, due_at, expires_at, time_limit,
                 customer_id, correlation_id, public_id, parent_id, redrive_of_id, metadata, created_at)
             VALUES {{rows}}
-            ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL AND status = 'pending' AND fence = 0
+            ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL AND fence = 0 AND status = 'pending'
             DO UPDATE SET run_at = {run_at}
             RETURNING id"""
 
