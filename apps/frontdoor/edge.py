@@ -48,12 +48,14 @@ class Edge:
 
 
 def refusal(request: HttpRequest) -> HttpResponse | None:
-    """Refuse a body before it is read: too long, or not JSON."""
+    """Refuse a body before it is read: too long, not JSON, or not there."""
     if request.method not in WITH_BODY:
         return None
     largest = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     if largest is not None and _length(request) > largest:
         return problems.response(413, f"The body is larger than {largest} bytes.", {"Connection": "close"})
+    if _length(request) == 0:
+        return problems.response(400, "The body is empty. Send JSON.")
     if request.content_type != "application/json":
         return problems.response(415, "Send JSON, with the header “Content-Type: application/json”.")
     return None

@@ -25,6 +25,10 @@ log = structlog.get_logger(__name__)
 
 UNAUTHORIZED = "Send a valid API key as “Authorization: Bearer sb_…” or in the header X-API-Key."
 UNAVAILABLE = "The database can't be reached right now. Nothing was stored; send the same request again."
+TOO_SLOW = (
+    "It could not be stored in time, and may be stored yet. Send the same request again; with the same id or "
+    "Idempotency-Key it is stored once."
+)
 OURS = "Something went wrong on our side. It was written down; send the same request again later."
 
 
@@ -73,6 +77,7 @@ def install(api: NinjaAPI) -> None:
     api.add_exception_handler(Http404, _not_found)
     api.add_exception_handler(OperationalError, _unavailable)
     api.add_exception_handler(InterfaceError, _unavailable)
+    api.add_exception_handler(TimeoutError, _too_slow)
     api.add_exception_handler(DatabaseError, _bug)
     api.add_exception_handler(Exception, _bug)
 
@@ -82,7 +87,8 @@ def reasons(errors: list[dict[str, Any]]) -> str:
     lines = []
     for error in errors[:5]:
         place = ".".join(str(part) for part in error["loc"][1:] if part != "payload")
-        lines.append(f"{place}: {error['msg']}" if place else str(error["msg"]))
+        reason = str(error["msg"]).removeprefix("Value error, ")
+        lines.append(f"{place}: {reason}" if place else reason)
     if len(errors) > 5:
         lines.append(f"and {len(errors) - 5} more")
     return "; ".join(lines)
@@ -101,7 +107,9 @@ def _unauthorized(request: HttpRequest, error: Any) -> HttpResponse:
 
 
 def _http_error(request: HttpRequest, error: Any) -> HttpResponse:
-    return response(error.status_code, error.message)
+    # Ninja's only reason for a 400 of its own; with DEBUG it would repeat what was sent.
+    detail = "The body is not valid JSON." if error.status_code == 400 else error.message
+    return response(error.status_code, detail)
 
 
 def _not_found(request: HttpRequest, error: Any) -> HttpResponse:
@@ -109,9 +117,13 @@ def _not_found(request: HttpRequest, error: Any) -> HttpResponse:
 
 
 def _unavailable(request: HttpRequest, error: Any) -> HttpResponse:
-    # The class only: a driver's message may carry the address and user of the database.
-    log.warning("database_unavailable", method=request.method, path=request.path, error=type(error).__name__)
+    log.warning("database_unavailable", method=request.method, path=request.path, error=str(error))
     return response(503, UNAVAILABLE, {"Retry-After": str(TRY_AGAIN_SECONDS)})
+
+
+def _too_slow(request: HttpRequest, error: Any) -> HttpResponse:
+    log.warning("database_too_slow", method=request.method, path=request.path)
+    return response(503, TOO_SLOW, {"Retry-After": str(TRY_AGAIN_SECONDS)})
 
 
 def _bug(request: HttpRequest, error: Any) -> HttpResponse:

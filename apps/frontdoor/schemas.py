@@ -76,7 +76,7 @@ class ProblemOut(BaseModel):
     type: str = Field(examples=["about:blank"])
     title: str = Field(examples=["Unprocessable Entity"])
     status: int = Field(examples=[422])
-    detail: str = Field(description="What to change.", examples=["text: Value error, it is empty"])
+    detail: str = Field(description="What to change.", examples=["text: it is empty"])
 
 
 class Accepted(BaseModel):
