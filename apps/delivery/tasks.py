@@ -6,7 +6,6 @@ mean is the channel's business; what follows from it is the ledger's.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -83,7 +82,11 @@ class SendMessage(JobTask):
     def write(self, done: list[Done]) -> None:
         mark_sent({one.job.data.message: one.result["provider_message_id"] for one in done})
         log_usage(
-            [UsageRecord(customer_id=one.job.customer_id, reference=one.item.reference, sends=1) for one in done]
+            [
+                UsageRecord(customer_id=one.job.customer_id, reference=one.item.reference, sends=1)
+                for one in done
+                if one.job.customer_id is not None
+            ]
         )
         self._announce_after_commit(one.item.outgoing.conversation_id for one in done)
 

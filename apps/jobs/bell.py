@@ -33,7 +33,7 @@ class Bell(Task):
     abstract = True
     ignore_result = True
 
-    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:  # type: ignore[override]
         """Enqueue a job: nobody makes a bell by hand, and beat's entries become rows."""
         from apps.jobs.task import get_task
 
@@ -46,13 +46,15 @@ def hang(name: str) -> None:
     def answer(bell: Bell, *args: Any, **kwargs: Any) -> None:
         if args or kwargs:
             # A bell carries nothing: whoever sent this is not us.
-            log.error("bell_refused", task=bell.name, reason="it carried arguments; jobs are made with enqueue()")
+            log.error(
+                "bell_refused", task=bell.name, reason="it carried arguments; jobs are made with enqueue()"
+            )
             return
-        from apps.jobs import crew
+        from apps.jobs.crew import answer as look_for_work
 
-        crew.answer(bell.name)
+        look_for_work(bell.name)
 
-    shared_task(answer, bind=True, base=Bell, name=name, typing=False)
+    shared_task(bind=True, base=Bell, name=name, typing=False)(answer)
 
 
 class Ringer:
@@ -88,9 +90,8 @@ class Ringer:
         try:
             if not redis_client().set(KEY + task, "1", nx=True, ex=KEY_SECONDS):
                 return
-        except RedisError:
-            pass_on = "no key, so the bell may ring twice: an empty claim"
-            log.debug("bell_key_unset", task=task, reason=pass_on)
+        except RedisError as error:  # no key, so the bell may ring twice: an empty claim
+            log.debug("bell_key_unset", task=task, error=str(error))
         try:
             current_app.send_task(task, queue=queue, retry=False, ignore_result=True)
         except Exception as error:  # whatever the broker's library raises: the sweeper will find the job
@@ -104,9 +105,9 @@ _ringer = Ringer()
 
 def ring_all(bells: Iterable[tuple[str, str]]) -> None:
     """Ring for these (task, queue): in this very process if it serves them and has room, else over the broker."""
-    from apps.jobs import crew
+    from apps.jobs.crew import wake
 
-    if away := [bell for bell in bells if not crew.wake(bell[0])]:
+    if away := [bell for bell in bells if not wake(bell[0])]:
         _ringer.ring(away)
 
 

@@ -10,6 +10,9 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+PAYLOAD, RESULT, PUBLIC_ID = 5, 14, 16
+"""Where these stand among CLAIMED_COLUMNS."""
+
 
 def _json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str | bytes) else value
@@ -46,11 +49,11 @@ class ClaimedJob:
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> ClaimedJob:
         """Build one from CLAIMED_COLUMNS and the two times, in their order."""
-        job = cls(*row[:20])
-        job.payload, job.result = _json(job.payload), _json(job.result)
-        if isinstance(job.public_id, str):
-            job.public_id = UUID(job.public_id)
-        return job
+        columns = list(row[:20])
+        columns[PAYLOAD], columns[RESULT] = _json(row[PAYLOAD]), _json(row[RESULT])
+        if isinstance(row[PUBLIC_ID], str):
+            columns[PUBLIC_ID] = UUID(row[PUBLIC_ID])
+        return cls(*columns)
 
     @cached_property
     def data(self) -> Any:

@@ -1,11 +1,11 @@
 """The threads of one worker process, and the doors to them from Celery.
 
-    ledger threads   a handful, the only ones that hold database connections; claims, reads, writes
-    event loop       async calls, as many as there are places
-    call threads     sync calls
-    heartbeat        renews the one lease of all jobs of this process
-    sweeper          finds what is due though no bell rang, and what others left behind
-    watchman         notices a call that never ends and a loop that no longer turns
+ledger threads   a handful, the only ones that hold database connections; claims, reads, writes
+event loop       async calls, as many as there are places
+call threads     sync calls
+heartbeat        renews the one lease of all jobs of this process
+sweeper          finds what is due though no bell rang, and what others left behind
+watchman         notices a call that never ends and a loop that no longer turns
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ EXIT_TO_BE_RESTARTED = 70
 class Crew:
     def __init__(self, queues: Iterable[str]) -> None:
         self.queues = sorted(set(queues) & set(settings.QUEUES))
-        self.lines = {task.name: Line(self, task) for task in registry().values() if task.queue in self.queues}
+        self.lines = {
+            task.name: Line(self, task) for task in registry().values() if task.queue in self.queues
+        }
         self.worker_id = 0
         self.stopping = False
         self._stopped = threading.Event()
@@ -128,7 +130,9 @@ class Crew:
             self.on_ledger(self.lines[task].admit, mine, holder)
 
     def wake_promoted(self, tasks: Iterable[str]) -> None:
-        away = {(task, registry()[task].queue) for task in tasks if task in registry() and not self.wake(task)}
+        away = {
+            (task, registry()[task].queue) for task in tasks if task in registry() and not self.wake(task)
+        }
         for task, queue in away:
             bell.ring_others(task, queue)
 
@@ -283,8 +287,9 @@ def answer(task: str) -> None:
     bell.silence(task)
     line = _crew.lines.get(task) if _crew else None
     if line is None:
-        log.error("bell_unanswered", task=task, hint="run this worker with -P threads and the task's queue in -Q")
+        log.error(
+            "bell_unanswered", task=task, hint="run this worker with -P threads and the task's queue in -Q"
+        )
         return
     line.wake()
     line.host()
-

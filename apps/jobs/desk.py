@@ -8,9 +8,9 @@ from __future__ import annotations
 from django.db import transaction
 from django.utils import timezone
 
-from apps.jobs.enqueueing import Enqueued, enqueue
-from apps.jobs import ledger, life
+from apps.jobs import failures, ledger
 from apps.jobs.endings import Fail
+from apps.jobs.enqueueing import Enqueued, enqueue
 from apps.jobs.models import Job
 from apps.jobs.task import get_task
 
@@ -46,19 +46,27 @@ def discard(*, job: Job, by: str, why: str) -> None:
 def cancel(*, job: Job, by: str, why: str = "") -> bool:
     """Cancel a job that waits; its consequences follow as with any failure. False if it has begun or ended."""
     with transaction.atomic():
-        buried = ledger.bury_waiting([job.pk], reason="cancelled", error=why or f"cancelled by {by}", code="cancelled")
+        buried = ledger.bury_waiting(
+            [job.pk], reason="cancelled", error=why or f"cancelled by {by}", code="cancelled"
+        )
         if not buried:
             return False
-        Job.objects.filter(pk=job.pk).update(closed_at=timezone.now(), closed_by=by, closed_why=why or "cancelled")
-        life.bury(get_task(job.task), [(buried[0], Fail("cancelled", "cancelled", "cancelled"))])
+        Job.objects.filter(pk=job.pk).update(
+            closed_at=timezone.now(), closed_by=by, closed_why=why or "cancelled"
+        )
+        failures.bury(get_task(job.task), [(buried[0], Fail("cancelled", "cancelled", "cancelled"))])
     if job.lane:
         ledger.promote([job.lane])
     return True
 
 
 def _close(job: Job, *, by: str, why: str) -> None:
-    closed = Job.objects.dead_letters().filter(pk=job.pk).update(
-        closed_at=timezone.now(), closed_by=by[:150], closed_why=why
+    closed = (
+        Job.objects.dead_letters()
+        .filter(pk=job.pk)
+        .update(closed_at=timezone.now(), closed_by=by[:150], closed_why=why)
     )
     if not closed:
-        raise NotADeadLetter(f"job {job.pk} is not an open dead letter; reload the page to see what became of it")
+        raise NotADeadLetter(
+            f"job {job.pk} is not an open dead letter; reload the page to see what became of it"
+        )

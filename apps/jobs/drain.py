@@ -9,6 +9,7 @@ from django.db import connection
 
 from apps.jobs import ledger, life
 from apps.jobs.models import Job
+from apps.jobs.settling import settle
 from apps.jobs.statements import statements
 from apps.jobs.task import get_task
 
@@ -31,7 +32,7 @@ def drain(*, until: datetime | None = None) -> int:
         if until is not None:
             _make_due(job_id)
         run_one(job_id, worker=0)
-    raise DrainError(f"still not empty after {MOST} runs; next is {Job.objects.get(pk=job_id)}")
+    raise DrainError(f"still not empty after {MOST} runs; waiting: {Job.objects.waiting().first()}")
 
 
 def run_one(job_id: int, *, worker: int) -> bool:
@@ -46,7 +47,7 @@ def run_one(job_id: int, *, worker: int) -> bool:
             outcomes.append(asyncio.run(life.call_async(task, one)))
         else:
             outcomes.append(life.call(task, one))
-    ledger.promote(life.settle(task, outcomes, worker=worker).lanes)
+    ledger.promote(settle(task, outcomes, worker=worker).lanes)
     return True
 
 

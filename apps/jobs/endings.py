@@ -1,10 +1,10 @@
 """How a run of a job can end, and which ending an exception means.
 
-    Complete   done
-    Retry      again after a backoff; an attempt is spent
-    Postpone   again later; none is spent (rate limit, open breaker)
-    Fail       never: a dead letter with its reason
-    Unknown    cut off after it may have happened: the owner's choice decides
+Complete   done
+Retry      again after a backoff; an attempt is spent
+Postpone   again later; none is spent (rate limit, open breaker)
+Fail       never: a dead letter with its reason
+Unknown    cut off after it may have happened: the owner's choice decides
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from apps.reliability.errors import OutcomeUnknown, PermanentError, Postpone, TransientError
+from apps.reliability.redaction import redact_text
 
 if TYPE_CHECKING:
     from apps.jobs.claimed import ClaimedJob
@@ -81,7 +82,7 @@ def backoff(task: JobTask, attempts: int, retry_after: float | None = None) -> f
 
 def from_exception(task: JobTask, job: ClaimedJob, error: BaseException) -> Ending:
     """Return the ending that `error` means for `job`. What is not in the tree is our bug: kept with its traceback."""
-    message = (getattr(error, "message", "") or str(error) or type(error).__name__)[:ERROR_LENGTH]
+    message = redact_text(getattr(error, "message", "") or str(error) or type(error).__name__)[:ERROR_LENGTH]
     code = (getattr(error, "code", "") or type(error).__name__)[:CODE_LENGTH]
     match error:
         case Postpone():
@@ -97,7 +98,7 @@ def from_exception(task: JobTask, job: ClaimedJob, error: BaseException) -> Endi
         case _ if isinstance(error, task.autoretry_for):
             return _again(task, job, message, code)
         case _:
-            trace = "".join(traceback.format_exception(error, limit=-30))
+            trace = redact_text("".join(traceback.format_exception(error, limit=-30)))
             return _again(task, job, f"{type(error).__name__}: {message}"[:ERROR_LENGTH], code, trace=trace)
 
 

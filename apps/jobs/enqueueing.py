@@ -88,9 +88,19 @@ def enqueue_many(new: Sequence[NewJob]) -> list[Enqueued]:
 
 def known_options(task: str, options: dict[str, Any]) -> dict[str, Any]:
     """Sort out what callers of Celery's `apply_async` pass. Raises TypeError for what a job can't honour."""
-    about_the_broker = {"queue", "producer", "connection", "routing_key", "exchange", "add_to_parent", "task_id"}
+    about_the_broker = {
+        "queue",
+        "producer",
+        "connection",
+        "routing_key",
+        "exchange",
+        "add_to_parent",
+        "task_id",
+    }
     mine = {one.name for one in fields(NewJob)} - {"task", "payload"}
-    if refused := {name for name in options if name not in mine | about_the_broker and options[name] is not None}:
+    if refused := {
+        name for name in options if name not in mine | about_the_broker and options[name] is not None
+    }:
         raise TypeError(
             f"{task}: {', '.join(sorted(refused))} can't be kept by a job; what should follow is enqueued by name in "
             f"write(), a deadline is expires_in"
@@ -226,7 +236,8 @@ def _insert(rows: list[_Row], text: str) -> None:
     parts = [row.sql() for row in distinct]
     with connection.cursor() as cursor:
         cursor.execute(
-            text.format(rows=", ".join(part for part, _ in parts)), [value for _, values in parts for value in values]
+            text.format(rows=", ".join(part for part, _ in parts)),
+            [value for _, values in parts for value in values],
         )
         ids = [row_id for (row_id,) in cursor.fetchall()]
     for row, row_id in zip(distinct, ids, strict=True):

@@ -30,7 +30,9 @@ class GroupCommit(Generic[Item, Result]):
     is away, all of them do.
     """
 
-    def __init__(self, handler: Callable[[list[Item]], Sequence[Result]], *, name: str = "group-commit") -> None:
+    def __init__(
+        self, handler: Callable[[list[Item]], Sequence[Result]], *, name: str = "group-commit"
+    ) -> None:
         self._handler, self._name = handler, name
         self._waiting: list[tuple[Item, Future[Result]]] = []
         self._changed = threading.Condition()

@@ -14,11 +14,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from django.db import connection
-
 from apps.jobs import ledger
 from apps.jobs.models import Worker
-from apps.jobs.statements import statements
 
 LEASE = 12.0
 """Seconds that a heartbeat is good for."""
@@ -60,22 +57,14 @@ def process_start(pid: int) -> str | None:
 
 def register(queues: Iterable[str]) -> int:
     """Enter this process as a worker; return its id."""
-    texts = statements()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO jobs_worker (host, hostname, pid, process_start, queues, started_at, heartbeat_at, lease_until) "  # noqa: S608
-            f"VALUES (%s, %s, %s, %s, %s, {texts.now}, {texts.now}, {texts.plus(texts.now, '%s')}) RETURNING id",
-            [
-                host_identity(),
-                socket.gethostname(),
-                os.getpid(),
-                process_start(os.getpid()) or "?",
-                json.dumps(sorted(queues)),
-                LEASE,
-            ],
-        )
-        (worker_id,) = cursor.fetchone()
-    return int(worker_id)
+    return ledger.register_worker(
+        host=host_identity(),
+        hostname=socket.gethostname(),
+        pid=os.getpid(),
+        process_start=process_start(os.getpid()) or "?",
+        queues=json.dumps(sorted(queues)),
+        lease=LEASE,
+    )
 
 
 def end_dead_processes(*, me: int) -> list[int]:

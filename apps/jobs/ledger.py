@@ -85,7 +85,8 @@ def complete(jobs: Sequence[ClaimedJob]) -> set[int]:
 def keep_result(job: ClaimedJob, result: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            statements().keep_result, {"id": job.id, "fence": job.fence, "result": json.dumps(result, default=str)}
+            statements().keep_result,
+            {"id": job.id, "fence": job.fence, "result": json.dumps(result, default=str)},
         )
 
 
@@ -149,6 +150,11 @@ def bury_waiting(ids: list[int], *, reason: str, error: str, code: str) -> list[
     return [ClaimedJob.from_row(row) for row in rows]
 
 
+def register_worker(**columns: Any) -> int:
+    """Enter a worker; return its id. `lease` in seconds, the rest as the table has it."""
+    return int(_rows(statements().register_worker, columns)[0][0])
+
+
 def heartbeat(worker: int, *, lease: float) -> bool:
     """Renew the lease of `worker` for `lease` seconds; False: somebody declared it gone."""
     return bool(_rows(statements().heartbeat, {"worker": worker, "lease": lease}))
@@ -169,7 +175,7 @@ def take_seat(name: str, *, seconds: float) -> bool:
 
 
 def count(rows: Sequence[Sequence[Any]]) -> None:
-    """Add to the counters: (worker, task, customer, completed, failed, retried, postponed, run_ms, max, wait_ms, max)."""
+    """Add to the counters: worker, task, customer, four counts, then sum and maximum of running and of waiting."""
     texts = statements()
     with connection.cursor() as cursor:
         cursor.execute(

@@ -21,6 +21,7 @@ from apps.jobs import bell, ledger, life
 from apps.jobs.claimed import ClaimedJob
 from apps.jobs.life import DatabaseAway, Outcome, Ready
 from apps.jobs.queue import page
+from apps.jobs.settling import settle
 from apps.jobs.task import JobTask
 
 if TYPE_CHECKING:
@@ -123,7 +124,9 @@ class Line:
                 jobs, found = self._claim(free)
                 used = len(jobs)
             except DatabaseError as error:
-                log.warning("claim_failed", task=self.task.name, error=str(error), hint="the sweeper tries again")
+                log.warning(
+                    "claim_failed", task=self.task.name, error=str(error), hint="the sweeper tries again"
+                )
                 with self._lock:
                     self._looking = False
                 return
@@ -193,7 +196,9 @@ class Line:
         if len(ours) < len(ready):
             kept = {one.job.id for one in ours}
             lost = [one.job.id for one in ready if one.job.id not in kept]
-            log.warning("fenced_off", task=self.task.name, jobs=lost, reason="lease or claim lost before the call")
+            log.warning(
+                "fenced_off", task=self.task.name, jobs=lost, reason="lease or claim lost before the call"
+            )
             self.release(lost)
         return ours
 
@@ -244,11 +249,13 @@ class Line:
                 return
             except Exception:
                 # A bug of the ledger itself. Its jobs come back when their lease is over.
-                log.exception("settle_broken", task=self.task.name, jobs=[outcome.job.id for outcome in group])
+                log.exception(
+                    "settle_broken", task=self.task.name, jobs=[outcome.job.id for outcome in group]
+                )
                 self.release([outcome.job.id for outcome in group])
 
     def _write(self, group: list[Outcome]) -> None:
-        settled = life.settle(self.task, group, worker=self.crew.worker_id, taker=self.crew)
+        settled = settle(self.task, group, worker=self.crew.worker_id, taker=self.crew)
         if settled.handed:
             holders = {outcome.job.id: self.flights[outcome.job.id].holder for outcome in group}
             self.crew.hand_over(settled.handed, next(iter(holders.values())))

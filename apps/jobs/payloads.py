@@ -32,7 +32,7 @@ class PayloadType:
 
     @cached_property
     def _adapter(self) -> pydantic.TypeAdapter[Any]:
-        return pydantic.TypeAdapter(self.kind)
+        return pydantic.TypeAdapter(self.kind or dict[str, Any])
 
     @cached_property
     def sensitive(self) -> frozenset[str]:
@@ -52,8 +52,9 @@ class PayloadType:
             if not isinstance(payload, dict):
                 raise PayloadError(f"{self.task}: a payload is a JSON object, not {type(payload).__name__}")
             return payload
-        if is_dataclass(payload) and isinstance(payload, self.kind):
-            plain: dict[str, Any] = asdict(payload)  # type: ignore[call-overload]
+        plain: dict[str, Any]
+        if is_dataclass(payload) and not isinstance(payload, type) and isinstance(payload, self.kind):
+            plain = asdict(payload)
         else:
             plain = self._adapter.dump_python(self._check(payload), mode="json")
         for name in self.sensitive:
@@ -64,7 +65,10 @@ class PayloadType:
         """Return the payload as the task's type, or as it is. Raises PayloadError, encryption.DecryptionError."""
         if self.kind is None:
             return payload
-        plain = {**payload, **{name: encryption.decrypt(payload[name]) for name in self.sensitive & payload.keys()}}
+        plain = {
+            **payload,
+            **{name: encryption.decrypt(payload[name]) for name in self.sensitive & payload.keys()},
+        }
         return self._check(plain)
 
     def masked(self, payload: dict[str, Any]) -> dict[str, Any]:
@@ -75,5 +79,7 @@ class PayloadType:
         try:
             return self._adapter.validate_python(payload)
         except pydantic.ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+            faults = "; ".join(
+                f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)
+            )
             raise PayloadError(f"{self.task}: {faults}") from None

@@ -89,7 +89,7 @@ class Quarantine:
 
     def _child_that_listens(self) -> subprocess.Popen[str] | None:
         if self._child is None or self._child.poll() is not None:
-            self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and command  # nosec B603
+            self._child = subprocess.Popen(
                 [sys.executable, "-m", "django", "run_suspects"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -51,7 +51,9 @@ def _past_retention() -> Q:
     past = Q(pk__in=[])
     for name, queue in settings.QUEUES.items():
         past |= Q(
-            queue=name, status=Job.Status.COMPLETED, finished_at__lt=now - timedelta(seconds=queue.keep_completed)
+            queue=name,
+            status=Job.Status.COMPLETED,
+            finished_at__lt=now - timedelta(seconds=queue.keep_completed),
         )
         past |= Q(
             queue=name,
@@ -63,7 +65,9 @@ def _past_retention() -> Q:
 
 
 def _prune_window(first: int, last: int) -> int:
-    old = list(Job.objects.filter(_past_retention(), pk__gte=first, pk__lte=last).values_list("pk", flat=True))
+    old = list(
+        Job.objects.filter(_past_retention(), pk__gte=first, pk__lte=last).values_list("pk", flat=True)
+    )
     if not old:
         return 0
     with transaction.atomic():
@@ -76,7 +80,9 @@ def _prune_window(first: int, last: int) -> int:
 def _anything_old_after(position: int) -> bool:
     """Whether the job after `position` was made long enough ago for something behind it to be past its time."""
     soonest = min((queue.keep_completed for queue in settings.QUEUES.values()), default=3600)
-    oldest = Job.objects.filter(pk__gt=position, pk__lte=position + BATCH).aggregate(at=Min("created_at"))["at"]
+    oldest = Job.objects.filter(pk__gt=position, pk__lte=position + BATCH).aggregate(at=Min("created_at"))[
+        "at"
+    ]
     return oldest is not None and oldest < timezone.now() - timedelta(seconds=soonest)
 
 

@@ -143,6 +143,10 @@ class Statements:
                 fence = fence + 1, error = %(error)s, error_code = %(code)s
             WHERE id IN ({{ids}}) AND status IN {WAITING} RETURNING {CLAIMED_COLUMNS}, {times}"""
 
+        self.register_worker = f"""
+            INSERT INTO jobs_worker (host, hostname, pid, process_start, queues, started_at, heartbeat_at, lease_until)
+            VALUES (%(host)s, %(hostname)s, %(pid)s, %(process_start)s, %(queues)s, {d.now}, {d.now},
+                    {d.plus(d.now, "%(lease)s")}) RETURNING id"""
         self.heartbeat = f"""
             UPDATE jobs_worker SET heartbeat_at = {d.now}, lease_until = {d.plus(d.now, "%(lease)s")}
             WHERE id = %(worker)s AND ended_at IS NULL RETURNING id"""

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import structlog
 from django.db import DatabaseError, connection, transaction
 
-from apps.jobs import leases, ledger, life
+from apps.jobs import failures, leases, ledger
 from apps.jobs.endings import Fail
 from apps.jobs.quarantine import Quarantine
-from apps.jobs.task import get_task, registry
 from apps.jobs.taking_back import take_back_abandoned
+from apps.jobs.task import get_task, registry
 
 if TYPE_CHECKING:
     from apps.jobs.crew import Crew
@@ -95,8 +95,10 @@ class Sweeper:
             late = ledger.bury_expired()
             for name in {job.task for job in late} & set(registry()):
                 task = get_task(name)
-                dead = [(job, Fail("not done in time", "expired", "expired")) for job in late if job.task == name]
-                life.bury(task, dead)
+                dead = [
+                    (job, Fail("not done in time", "expired", "expired")) for job in late if job.task == name
+                ]
+                failures.bury(task, dead)
                 for job, ending in dead:
-                    life.log_failure(job, ending)
+                    failures.log_failure(job, ending)
         self.crew.wake_promoted(ledger.promote({job.lane for job in late if job.lane}))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import structlog
 from django.db import transaction
 
-from apps.jobs import ledger, life
+from apps.jobs import failures, ledger
 from apps.jobs.claimed import ClaimedJob
 from apps.jobs.endings import Ending, Fail, Unknown
 from apps.jobs.models import Worker
@@ -22,6 +22,11 @@ from apps.jobs.task import get_task, registry
 
 log = structlog.get_logger(__name__)
 
+WHY: dict[str, str] = {
+    Worker.Ending.DEAD: "its worker died",
+    Worker.Ending.LEASE: "its worker was silent for longer than its lease",
+    Worker.Ending.STOPPED: "its worker stopped",
+}
 SUSPECT = 2
 POISON = 3
 
@@ -46,11 +51,7 @@ def take_back_abandoned(*, me: int) -> tuple[int, set[str]]:
                 sending,
                 # A suspect runs in a child whose parent judges it: here only the parent is known to be gone.
                 crashed=how in (Worker.Ending.DEAD, "") and job.crashes < SUSPECT,
-                why={
-                    Worker.Ending.DEAD: "its worker died",
-                    Worker.Ending.LEASE: "its worker was silent for longer than its lease",
-                    Worker.Ending.STOPPED: "its worker stopped",
-                }.get(Worker.Ending(how) if how else "", "it ran beyond its time limit"),
+                why=WHY.get(how, "it ran beyond its time limit"),
             )
             for job, sending, how in ledger.abandoned()
         ]
@@ -64,7 +65,8 @@ def blame(jobs: Sequence[ClaimedJob], why: str, *, worker: int, sending: bool | 
     """Count a crash against `jobs` and let them wait, or bury them when it was the third."""
     with transaction.atomic():
         lanes = _take_back(
-            [Abandoned(job, _is_sending(job) if sending is None else sending, True, why) for job in jobs], worker
+            [Abandoned(job, _is_sending(job) if sending is None else sending, True, why) for job in jobs],
+            worker,
         )
     ledger.promote(lanes)
 
@@ -96,7 +98,7 @@ def _take_back_of_task(name: str, found: list[Abandoned], worker: int) -> set[st
         if job.crashes + crashed < POISON:
             ending = Unknown(one.why)
             if one.sending:
-                ending = life.decide_unknown(job, Unknown(one.why, "cut_off"), may_repeat=job.id in again)
+                ending = failures.decide_unknown(job, Unknown(one.why, "cut_off"), may_repeat=job.id in again)
         if isinstance(ending, Fail):
             spent = int(one.sending)
             ours = ledger.fail(
@@ -106,13 +108,19 @@ def _take_back_of_task(name: str, found: list[Abandoned], worker: int) -> set[st
                 dead.append((job, ending))
         else:
             ours = ledger.put_back(
-                job, delay=0.0, spent=int(one.sending), crashed=crashed, error=one.why, code="cut_off", result=job.result
+                job,
+                delay=0.0,
+                spent=int(one.sending),
+                crashed=crashed,
+                error=one.why,
+                code="cut_off",
+                result=job.result,
             )
         if ours and (one.sending or one.crashed):
             story.append((job, "unknown" if one.sending else "crash", ending))
     if name in registry():
-        life.bury(get_task(name), dead)
-    life.record_attempts(story, worker=worker)
+        failures.bury(get_task(name), dead)
+    failures.record_attempts(story, worker=worker)
     for job, ending in dead:
-        life.log_failure(job, ending)
+        failures.log_failure(job, ending)
     return {job.lane for job, _ in dead if job.lane}

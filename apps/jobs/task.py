@@ -41,7 +41,9 @@ def get_task(name: str) -> JobTask:
     try:
         return _registry[name]
     except KeyError:
-        raise LookupError(f"no task {name!r}; a task is a JobTask in the tasks.py of an installed app") from None
+        raise LookupError(
+            f"no task {name!r}; a task is a JobTask in the tasks.py of an installed app"
+        ) from None
 
 
 @dataclass(slots=True)

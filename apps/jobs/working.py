@@ -25,7 +25,9 @@ def install() -> None:
 def _check_pool(options: dict[str, Any] | None = None, **_: Any) -> None:
     pool = str((options or {}).get("pool") or "")
     if pool and pool not in ("threads", "None"):
-        log.warning("pool_unsuited", pool=pool, hint="queues with jobs are served by: celery worker -P threads")
+        log.warning(
+            "pool_unsuited", pool=pool, hint="queues with jobs are served by: celery worker -P threads"
+        )
 
 
 def _begin(sender: Any, **_: Any) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -64,7 +65,7 @@ class ReceiveMessage(JobTask):
                 for message, conversation in zip(incoming, conversations, strict=True)
             ]
         )
-        log_usage([_usage(one.job, message, messages=1) for one, message in zip(done, stored, strict=True)])
+        _log_usage((one.job, message, {"messages": 1}) for one, message in zip(done, stored, strict=True))
         enqueue_many(
             [
                 _turn(one.job, conversation, message)
@@ -135,16 +136,16 @@ class GenerateReply(JobTask):
             ]
         )
         mark_answered(
-            {one.item.conversation: one.item.answered_up_to for one in done if one.item.answered_up_to is not None}
+            {
+                one.item.conversation: one.item.answered_up_to
+                for one in done
+                if one.item.answered_up_to is not None
+            }
         )
         pairs = list(zip(done, replies, strict=True))
-        log_usage(
-            [
-                _usage(
-                    one.job, reply, tokens_in=one.result["tokens_in"], tokens_out=one.result["tokens_out"]
-                )
-                for one, reply in pairs
-            ]
+        _log_usage(
+            (one.job, reply, {name: one.result[name] for name in ("tokens_in", "tokens_out")})
+            for one, reply in pairs
         )
         enqueue_many(
             delivery_jobs(
@@ -157,7 +158,11 @@ class GenerateReply(JobTask):
         if reason == "cancelled":
             return
         asked = _last_questions(jobs)
-        told = [job for job in jobs if job.id in asked and asked[job.id].conversation.account.chatbot.fallback_message]
+        told = [
+            job
+            for job in jobs
+            if job.id in asked and asked[job.id].conversation.account.chatbot.fallback_message
+        ]
         if not told:
             return
         replies = add_messages(
@@ -194,7 +199,9 @@ def _last_questions(jobs: list[ClaimedJob]) -> dict[int, Message]:
     account = "conversation__account__chatbot"
     for message in Message.objects.unanswered(conversations).select_related(account):
         unanswered[message.conversation_id] = message  # the last one stays
-    by_key = Message.objects.select_related(account).in_bulk([job.data.message for job in jobs if job.data.message])
+    by_key = Message.objects.select_related(account).in_bulk(
+        [job.data.message for job in jobs if job.data.message]
+    )
     found = {
         job.id: by_key.get(job.data.message) if job.data.message else unanswered.get(job.data.conversation)
         for job in jobs
@@ -219,8 +226,14 @@ class RouteReply(JobTask):
         enqueue_many(delivery_jobs(routes_of({one.item.message: one.job for one in done})))
 
 
-def _usage(job: ClaimedJob, message: Message, **amounts: int) -> UsageRecord:
-    return UsageRecord(customer_id=job.customer_id, reference=f"message:{message.public_id}", **amounts)
+def _log_usage(used: Iterable[tuple[ClaimedJob, Message, dict[str, int]]]) -> None:
+    log_usage(
+        [
+            UsageRecord(customer_id=job.customer_id, reference=f"message:{message.public_id}", **amounts)
+            for job, message, amounts in used
+            if job.customer_id is not None
+        ]
+    )
 
 
 def _announce_after_commit(conversations: list[Conversation]) -> None:

@@ -82,9 +82,7 @@ def _context(each: list[TurnPayload], merged: list[TurnPayload]) -> Iterable[Mes
         wanted = Q()
         for payload in each:
             last = payload.position or 0
-            wanted |= Q(
-                conversation_id=payload.conversation, position__gt=last - CONTEXT, position__lte=last
-            )
+            wanted |= Q(conversation_id=payload.conversation, position__gt=last - CONTEXT, position__lte=last)
         yield from Message.objects.filter(wanted).order_by("conversation_id", "position")
 
 
@@ -123,7 +121,9 @@ def _add_knowledge(conversations: dict[int, Conversation], items: list[TurnItem]
     chatbots = {item.conversation: conversations[item.conversation].account.chatbot_id for item in asking}
     filled = has_items(set(chatbots.values()))
     asking = [item for item in asking if chatbots[item.conversation] in filled]
-    found = search_many([(chatbots[item.conversation], item.turn.question) for item in asking]) if asking else []
+    found = (
+        search_many([(chatbots[item.conversation], item.turn.question) for item in asking]) if asking else []
+    )
     for item, passages in zip(asking, found, strict=True):
         item.turn = _with_passages(item.turn, passages)
 

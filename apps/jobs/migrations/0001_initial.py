@@ -6,176 +6,356 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='QueueState',
+            name="QueueState",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('queue', models.CharField(max_length=100, unique=True)),
-                ('paused_at', models.DateTimeField(null=True)),
-                ('rate', models.CharField(blank=True, max_length=20)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("queue", models.CharField(max_length=100, unique=True)),
+                ("paused_at", models.DateTimeField(null=True)),
+                ("rate", models.CharField(blank=True, max_length=20)),
             ],
         ),
         migrations.CreateModel(
-            name='Seat',
+            name="Seat",
             fields=[
-                ('name', models.CharField(max_length=60, primary_key=True, serialize=False)),
-                ('free_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("name", models.CharField(max_length=60, primary_key=True, serialize=False)),
+                ("free_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
         ),
         migrations.CreateModel(
-            name='Worker',
+            name="Worker",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('host', models.CharField(max_length=120)),
-                ('hostname', models.CharField(max_length=120)),
-                ('pid', models.PositiveIntegerField()),
-                ('process_start', models.CharField(max_length=40)),
-                ('queues', models.JSONField(default=list)),
-                ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('heartbeat_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('lease_until', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('ended_how', models.CharField(blank=True, choices=[('stopped', 'stopped in good order'), ('dead', 'its process is gone'), ('lease', 'its lease ran out')], db_default='', max_length=10)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("host", models.CharField(max_length=120)),
+                ("hostname", models.CharField(max_length=120)),
+                ("pid", models.PositiveIntegerField()),
+                ("process_start", models.CharField(max_length=40)),
+                ("queues", models.JSONField(default=list)),
+                ("started_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("heartbeat_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("lease_until", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(null=True)),
+                (
+                    "ended_how",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("stopped", "stopped in good order"),
+                            ("dead", "its process is gone"),
+                            ("lease", "its lease ran out"),
+                        ],
+                        db_default="",
+                        max_length=10,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Job',
+            name="Job",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('public_id', models.UUIDField(editable=False, null=True)),
-                ('queue', models.CharField(max_length=100)),
-                ('task', models.CharField(max_length=120)),
-                ('payload', models.JSONField(default=dict)),
-                ('payload_version', models.PositiveSmallIntegerField(db_default=1, default=1)),
-                ('priority', models.PositiveSmallIntegerField(db_default=5, default=5)),
-                ('status', models.CharField(choices=[('pending', 'Pending'), ('processing', 'Processing'), ('retry', 'Retry'), ('completed', 'Completed'), ('failed', 'Failed')], default='pending', max_length=10)),
-                ('failure_reason', models.CharField(blank=True, choices=[('permanent', 'it will never work'), ('exhausted', 'tried as often as allowed'), ('expired', 'too old to be worth doing'), ('unknown', 'cut off after it may have happened'), ('poison', 'it killed its worker three times'), ('cancelled', 'cancelled by a person or program')], db_default='', max_length=10)),
-                ('error_code', models.CharField(blank=True, db_default='', max_length=64)),
-                ('error', models.TextField(blank=True, db_default='')),
-                ('attempts', models.PositiveSmallIntegerField(db_default=0, default=0)),
-                ('max_retries', models.PositiveSmallIntegerField(null=True)),
-                ('crashes', models.PositiveSmallIntegerField(db_default=0, default=0)),
-                ('fence', models.PositiveIntegerField(db_default=0, default=0)),
-                ('lane', models.CharField(max_length=200, null=True)),
-                ('dedupe_key', models.CharField(max_length=200, null=True)),
-                ('run_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('due_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('expires_at', models.DateTimeField(null=True)),
-                ('time_limit', models.FloatField(db_default=60, default=60)),
-                ('sending_at', models.DateTimeField(null=True)),
-                ('lease_until', models.DateTimeField(null=True)),
-                ('result', models.JSONField(null=True)),
-                ('progress', models.JSONField(null=True)),
-                ('correlation_id', models.CharField(blank=True, db_default='', max_length=64)),
-                ('metadata', models.JSONField(default=dict)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('started_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('closed_at', models.DateTimeField(null=True)),
-                ('closed_by', models.CharField(blank=True, db_default='', max_length=150)),
-                ('closed_why', models.TextField(blank=True, db_default='')),
-                ('customer', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='accounts.customer')),
-                ('parent', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='children', to='jobs.job')),
-                ('redrive_of', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='redrives', to='jobs.job')),
-                ('worker', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='jobs.worker')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("public_id", models.UUIDField(editable=False, null=True)),
+                ("queue", models.CharField(max_length=100)),
+                ("task", models.CharField(max_length=120)),
+                ("payload", models.JSONField(default=dict)),
+                ("payload_version", models.PositiveSmallIntegerField(db_default=1, default=1)),
+                ("priority", models.PositiveSmallIntegerField(db_default=5, default=5)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("processing", "Processing"),
+                            ("retry", "Retry"),
+                            ("completed", "Completed"),
+                            ("failed", "Failed"),
+                        ],
+                        default="pending",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "failure_reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("permanent", "it will never work"),
+                            ("exhausted", "tried as often as allowed"),
+                            ("expired", "too old to be worth doing"),
+                            ("unknown", "cut off after it may have happened"),
+                            ("poison", "it killed its worker three times"),
+                            ("cancelled", "cancelled by a person or program"),
+                        ],
+                        db_default="",
+                        max_length=10,
+                    ),
+                ),
+                ("error_code", models.CharField(blank=True, db_default="", max_length=64)),
+                ("error", models.TextField(blank=True, db_default="")),
+                ("attempts", models.PositiveSmallIntegerField(db_default=0, default=0)),
+                ("max_retries", models.PositiveSmallIntegerField(null=True)),
+                ("crashes", models.PositiveSmallIntegerField(db_default=0, default=0)),
+                ("fence", models.PositiveIntegerField(db_default=0, default=0)),
+                ("lane", models.CharField(max_length=200, null=True)),
+                ("dedupe_key", models.CharField(max_length=200, null=True)),
+                ("run_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("due_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("expires_at", models.DateTimeField(null=True)),
+                ("time_limit", models.FloatField(db_default=60, default=60)),
+                ("sending_at", models.DateTimeField(null=True)),
+                ("lease_until", models.DateTimeField(null=True)),
+                ("result", models.JSONField(null=True)),
+                ("progress", models.JSONField(null=True)),
+                ("correlation_id", models.CharField(blank=True, db_default="", max_length=64)),
+                ("metadata", models.JSONField(default=dict)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("started_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("closed_at", models.DateTimeField(null=True)),
+                ("closed_by", models.CharField(blank=True, db_default="", max_length=150)),
+                ("closed_why", models.TextField(blank=True, db_default="")),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="accounts.customer",
+                    ),
+                ),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="children",
+                        to="jobs.job",
+                    ),
+                ),
+                (
+                    "redrive_of",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="redrives",
+                        to="jobs.job",
+                    ),
+                ),
+                (
+                    "worker",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="jobs.worker",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='JobCounter',
+            name="JobCounter",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('minute', models.DateTimeField()),
-                ('worker', models.BigIntegerField()),
-                ('task', models.CharField(max_length=120)),
-                ('customer', models.BigIntegerField(default=0)),
-                ('completed', models.IntegerField(default=0)),
-                ('failed', models.IntegerField(default=0)),
-                ('retried', models.IntegerField(default=0)),
-                ('postponed', models.IntegerField(default=0)),
-                ('run_ms', models.BigIntegerField(default=0)),
-                ('run_ms_max', models.IntegerField(default=0)),
-                ('wait_ms', models.BigIntegerField(default=0)),
-                ('wait_ms_max', models.IntegerField(default=0)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("minute", models.DateTimeField()),
+                ("worker", models.BigIntegerField()),
+                ("task", models.CharField(max_length=120)),
+                ("customer", models.BigIntegerField(default=0)),
+                ("completed", models.IntegerField(default=0)),
+                ("failed", models.IntegerField(default=0)),
+                ("retried", models.IntegerField(default=0)),
+                ("postponed", models.IntegerField(default=0)),
+                ("run_ms", models.BigIntegerField(default=0)),
+                ("run_ms_max", models.IntegerField(default=0)),
+                ("wait_ms", models.BigIntegerField(default=0)),
+                ("wait_ms_max", models.IntegerField(default=0)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(models.F('minute'), models.F('worker'), models.F('task'), models.F('customer'), name='job_counter_once')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("minute"),
+                        models.F("worker"),
+                        models.F("task"),
+                        models.F("customer"),
+                        name="job_counter_once",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='JobAttempt',
+            name="JobAttempt",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveSmallIntegerField()),
-                ('ending', models.CharField(max_length=12)),
-                ('error_code', models.CharField(blank=True, max_length=64)),
-                ('error', models.TextField(blank=True)),
-                ('traceback', models.TextField(blank=True)),
-                ('ended_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='failed_attempts', to='jobs.job')),
-                ('worker', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='jobs.worker')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveSmallIntegerField()),
+                ("ending", models.CharField(max_length=12)),
+                ("error_code", models.CharField(blank=True, max_length=64)),
+                ("error", models.TextField(blank=True)),
+                ("traceback", models.TextField(blank=True)),
+                ("ended_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="failed_attempts",
+                        to="jobs.job",
+                    ),
+                ),
+                (
+                    "worker",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="jobs.worker",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['pk'],
+                "ordering": ["pk"],
             },
         ),
         migrations.CreateModel(
-            name='IdempotencyKey',
+            name="IdempotencyKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=255)),
-                ('body_hash', models.CharField(max_length=64)),
-                ('status_code', models.PositiveSmallIntegerField()),
-                ('answer', models.JSONField()),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('expires_at', models.DateTimeField(db_index=True)),
-                ('customer', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.customer')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("key", models.CharField(max_length=255)),
+                ("body_hash", models.CharField(max_length=64)),
+                ("status_code", models.PositiveSmallIntegerField()),
+                ("answer", models.JSONField()),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("expires_at", models.DateTimeField(db_index=True)),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.customer",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(models.F('customer'), models.F('key'), name='idempotency_once')],
+                "constraints": [
+                    models.UniqueConstraint(models.F("customer"), models.F("key"), name="idempotency_once")
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(models.F('task'), models.F('priority'), models.F('run_at'), models.F('id'), condition=models.Q(('status__in', ['pending', 'retry'])), name='job_due'),
+            model_name="job",
+            index=models.Index(
+                models.F("task"),
+                models.F("priority"),
+                models.F("run_at"),
+                models.F("id"),
+                condition=models.Q(("status__in", ["pending", "retry"])),
+                name="job_due",
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(models.F('lane'), models.F('id'), condition=models.Q(('lane__isnull', False), ('status__in', ['pending', 'retry', 'processing'])), name='job_lane'),
+            model_name="job",
+            index=models.Index(
+                models.F("lane"),
+                models.F("id"),
+                condition=models.Q(
+                    ("lane__isnull", False), ("status__in", ["pending", "retry", "processing"])
+                ),
+                name="job_lane",
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(models.F('expires_at'), condition=models.Q(('expires_at__isnull', False), ('status__in', ['pending', 'retry'])), name='job_expiry'),
+            model_name="job",
+            index=models.Index(
+                models.F("expires_at"),
+                condition=models.Q(("expires_at__isnull", False), ("status__in", ["pending", "retry"])),
+                name="job_expiry",
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(models.F('task'), models.F('run_at'), condition=models.Q(('crashes__gte', 2), ('status__in', ['pending', 'retry'])), name='job_suspect'),
+            model_name="job",
+            index=models.Index(
+                models.F("task"),
+                models.F("run_at"),
+                condition=models.Q(("crashes__gte", 2), ("status__in", ["pending", "retry"])),
+                name="job_suspect",
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(models.F('id'), condition=models.Q(('closed_at__isnull', True), ('status', 'failed')), name='job_dead'),
+            model_name="job",
+            index=models.Index(
+                models.F("id"),
+                condition=models.Q(("closed_at__isnull", True), ("status", "failed")),
+                name="job_dead",
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(models.F('parent'), condition=models.Q(('parent__isnull', False)), name='job_parent'),
+            model_name="job",
+            index=models.Index(
+                models.F("parent"), condition=models.Q(("parent__isnull", False)), name="job_parent"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='job',
-            constraint=models.UniqueConstraint(models.F('lane'), condition=models.Q(('status', 'processing')), name='job_lane_running'),
+            model_name="job",
+            constraint=models.UniqueConstraint(
+                models.F("lane"), condition=models.Q(("status", "processing")), name="job_lane_running"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='job',
-            constraint=models.UniqueConstraint(models.F('dedupe_key'), condition=models.Q(('dedupe_key__isnull', False), ('fence', 0), ('status', 'pending')), name='job_dedupe'),
+            model_name="job",
+            constraint=models.UniqueConstraint(
+                models.F("dedupe_key"),
+                condition=models.Q(("dedupe_key__isnull", False), ("fence", 0), ("status", "pending")),
+                name="job_dedupe",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='job',
-            constraint=models.UniqueConstraint(models.F('public_id'), condition=models.Q(('public_id__isnull', False)), name='job_public_id'),
+            model_name="job",
+            constraint=models.UniqueConstraint(
+                models.F("public_id"), condition=models.Q(("public_id__isnull", False)), name="job_public_id"
+            ),
         ),
     ]

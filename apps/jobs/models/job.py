@@ -53,7 +53,12 @@ class Job(models.Model):
     # Only jobs that an API names carry one: an index entry more at every insert, claim and finish is not free.
     public_id = models.UUIDField(null=True, editable=False)
     customer = models.ForeignKey(
-        "accounts.Customer", models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
+        "accounts.Customer",
+        models.DO_NOTHING,
+        null=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
     )
     queue = models.CharField(max_length=100)
     task = models.CharField(max_length=120)
@@ -103,7 +108,12 @@ class Job(models.Model):
         # page (HOT), and the desk's questions are about failed rows only.
         indexes = [
             models.Index(
-                "task", "priority", "run_at", "id", name="job_due", condition=Q(status__in=["pending", "retry"])
+                "task",
+                "priority",
+                "run_at",
+                "id",
+                name="job_due",
+                condition=Q(status__in=["pending", "retry"]),
             ),
             models.Index(
                 "lane",
@@ -117,7 +127,10 @@ class Job(models.Model):
                 condition=Q(expires_at__isnull=False, status__in=["pending", "retry"]),
             ),
             models.Index(
-                "task", "run_at", name="job_suspect", condition=Q(crashes__gte=2, status__in=["pending", "retry"])
+                "task",
+                "run_at",
+                name="job_suspect",
+                condition=Q(crashes__gte=2, status__in=["pending", "retry"]),
             ),
             models.Index("id", name="job_dead", condition=Q(status="failed", closed_at__isnull=True)),
             models.Index("parent", name="job_parent", condition=Q(parent__isnull=False)),
@@ -152,7 +165,9 @@ class JobAttempt(models.Model):
     error_code = models.CharField(max_length=64, blank=True)
     error = models.TextField(blank=True)
     traceback = models.TextField(blank=True)
-    worker = models.ForeignKey("jobs.Worker", models.DO_NOTHING, null=True, db_constraint=False, related_name="+")
+    worker = models.ForeignKey(
+        "jobs.Worker", models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
     ended_at = models.DateTimeField(db_default=Now())
 
     class Meta:
