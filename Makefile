@@ -8,10 +8,12 @@ BIN := $(VENV)/bin
 # The first of these that is new enough builds the virtual environment; `make PYTHON=/path/to/python` names another.
 PYTHON ?=
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
-PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input --quiet --require-hashes
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input -qq --require-hashes
 # How many processes run the tests (pytest-xdist); `make test WORKERS=0` runs them in one.
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -q
+# Each has a database of its own on the Redis server, which has 16.
+SPREAD := -n $(WORKERS) --maxprocesses 12
 PYTEST_ARGS ?=
 
 .PHONY: help
@@ -109,8 +111,8 @@ audit: setup  ## known holes in what we depend on (asks pypi.org)
 # set; 3. the tests that kill processes, once and one at a time, on servers of their own.
 .PHONY: test
 test: setup  ## set-up and all tests; TEST_DATABASE_URL, TEST_REDIS_URL, TEST_RABBITMQ_URL add servers of yours
-	TEST_EMBEDDED=1 $(PYTEST) -n $(WORKERS) -m "not survival" $(PYTEST_ARGS)
+	TEST_EMBEDDED=1 $(PYTEST) $(SPREAD) -m "not survival" $(PYTEST_ARGS)
 	@if [ -n "$$TEST_DATABASE_URL" ]; then \
-	    echo "Again on PostgreSQL (TEST_DATABASE_URL)"; $(PYTEST) -n $(WORKERS) -m "not survival" $(PYTEST_ARGS); fi
+	    echo "Again on PostgreSQL (TEST_DATABASE_URL)"; $(PYTEST) $(SPREAD) -m "not survival" $(PYTEST_ARGS); fi
 	$(PYTEST) -m survival $(PYTEST_ARGS)
 
