@@ -22,8 +22,9 @@ POLITE = "sh -c 'trap \"echo bye; exit 0\" TERM; echo up $$; sleep 300 & wait'"
 class RunningRunner:
     """A started runner; every line it prints is kept, and can be waited for."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], *, deadline: float = DEADLINE) -> None:
         self.process = process
+        self._deadline = deadline
         self.lines: list[str] = []
         self._untaken: list[str] = []
         self._arrived: queue.Queue[str | None] = queue.Queue()
@@ -38,7 +39,7 @@ class RunningRunner:
                     del self._untaken[position]
                     return match
             try:
-                arrived = self._arrived.get(timeout=DEADLINE)
+                arrived = self._arrived.get(timeout=self._deadline)
             except queue.Empty:
                 arrived = None
             if arrived is None:
@@ -53,7 +54,7 @@ class RunningRunner:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Sends the signal, waits for the end, gathers the rest of the lines; returns the exit status."""
         self.process.send_signal(number)
-        status = self.process.wait(timeout=DEADLINE)
+        status = self.process.wait(timeout=self._deadline)
         self._reader.join(timeout=DEADLINE)
         while (arrived := self._arrived.get_nowait()) is not None:
             self.lines.append(arrived)

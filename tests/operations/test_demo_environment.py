@@ -19,7 +19,7 @@ def ports() -> dict[str, str]:
 
 
 def prepared(var: Path, outside: dict[str, str]) -> DemoEnvironment:
-    return prepare(outside, debug=False, var=var)
+    return prepare({**outside, "VAR_DIR": str(var)}, debug=False)
 
 
 def test_secrets_are_made_once_and_only_this_user_reads_them(tmp_path: Path, ports: dict[str, str]) -> None:

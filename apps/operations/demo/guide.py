@@ -48,7 +48,11 @@ class Guide:
 
     def _story(self, *, ask: bool) -> None:
         story = Story(
-            web=self._environment.web, example=self._example, say=self._showing.say, stopped=self.stopped
+            web=self._environment.web,
+            flower=self._environment.flower,
+            example=self._example,
+            say=self._showing.say,
+            stopped=self.stopped,
         )
         self._showing.say("Starting web, worker, beat and Flower")
         story.wait_until_up()

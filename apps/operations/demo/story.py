@@ -1,6 +1,6 @@
 """The story of one question, told while it happens.
 
-1. The web server and a worker are up.
+1. The web server, a worker and Flower are up.
 2. The question goes in where any program's would: POST /api/v1/messages with an API key.
 3. Each hop is read from the ledger and the conversation as it appears there, with its time since the POST.
 4. The answer comes from where any program would read it: GET /api/v1/messages/{id}.
@@ -55,19 +55,22 @@ class Story:
     """Asks one question. `say` prints a line; once `stopped` is set it gives up."""
 
     def __init__(
-        self, *, web: str, example: Example, say: Callable[[str], None], stopped: threading.Event
+        self, *, web: str, flower: str, example: Example, say: Callable[[str], None], stopped: threading.Event
     ) -> None:
-        self._web, self._example, self._say, self._stopped = web, example, say, stopped
+        self._web, self._flower, self._example, self._say, self._stopped = web, flower, example, say, stopped
         self._session = http.session("demo")
         self._session.headers["Authorization"] = f"Bearer {example.api_key}"
 
     def wait_until_up(self) -> None:
-        """Returns when the web server answers and a worker is at work. Raises StoryError after a minute."""
+        """Returns when web server, worker and Flower are there. Raises StoryError after a minute for each."""
         for _ in self._tries("the web server did not come up"):
-            if self._get("/healthz") is not None:
+            if self._answers(f"{self._web}/healthz"):
                 break
         for _ in self._tries("no worker came up"):
             if _quietly(Worker.objects.filter(ended_at=None, lease_until__gt=timezone.now()).exists):
+                break
+        for _ in self._tries("Flower did not come up"):
+            if self._answers(f"{self._flower}/healthcheck"):
                 break
 
     def tell(self) -> str:
@@ -105,6 +108,13 @@ class Story:
         if response.status_code != 202:
             raise StoryError(f"POST /api/v1/messages answered {response.status_code}: {response.text[:500]}")
         return str(response.json()["id"])
+
+    def _answers(self, url: str) -> bool:
+        try:
+            # Without the API key: only the API is to see it.
+            return bool(self._session.get(url, headers={"Authorization": None}).ok)
+        except requests.RequestException:
+            return False
 
     def _get(self, path: str) -> dict[str, Any] | None:
         """The JSON answer, or None if there is none yet."""
