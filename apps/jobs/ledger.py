@@ -28,16 +28,16 @@ def _marks(values: Sequence[Any], one: str = "%s") -> str:
     return ", ".join([one] * len(values))
 
 
-def claim(task: str, *, places: int, worker: int) -> tuple[list[ClaimedJob], bool]:
+def claim(task: str, *, places: int, worker: int) -> tuple[list[ClaimedJob], int]:
     """Claim up to `places` due jobs of `task`, best priority first, and park those behind another of their lane.
 
-    Returns the jobs, and whether anything was found at all (so that parking alone leads to another look).
+    Returns the jobs, and how many rows were looked at: as many as places means that there may be more.
     Raises IntegrityError when another worker claimed a job of the same lane meanwhile: claim again.
     """
     rows = _rows(statements().claim, {"task": task, "places": places, "worker": worker})
     jobs = [ClaimedJob.from_row(row) for row in rows if row[1] == "processing"]
     jobs.sort(key=lambda job: job.id)
-    return jobs, bool(rows)
+    return jobs, len(rows)
 
 
 def claim_one(job_id: int, *, worker: int | None) -> ClaimedJob | None:

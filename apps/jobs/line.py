@@ -99,12 +99,14 @@ class Line:
     def wake(self) -> bool:
         """Look for work soon; False if there is no place for any (whoever leaves one looks again)."""
         with self._lock:
-            if self._taken >= self.places or self.crew.stopping:
-                self.behind = True
+            if self.crew.stopping:
                 return False
             if self._looking:
                 self._look_again = True
                 return True
+            if self._taken >= self.places:
+                self.behind = True
+                return False
             self._looking = True
         self.crew.on_ledger(self._look)
         return True
@@ -121,7 +123,7 @@ class Line:
         while free := self._take_free():
             used = 0
             try:
-                jobs, found = self._claim(free)
+                jobs, seen = self._claim(free)
                 used = len(jobs)
             except DatabaseError as error:
                 log.warning(
@@ -132,7 +134,7 @@ class Line:
                 return
             finally:
                 self.give_back(free - used)
-            full = used == free
+            full = seen == free
             self.behind = full
             self._levels.update(job.priority for job in jobs)
             if full:
@@ -140,12 +142,12 @@ class Line:
             if jobs:
                 self.admit(jobs)
             with self._lock:
-                more = full or self._look_again or (found and (used < 1 or len(self._levels) > 1))
+                more = full or self._look_again or (seen > 0 and len(self._levels) > 1)
                 if not more:
                     self._looking = False
                     return
 
-    def _claim(self, places: int) -> tuple[list[ClaimedJob], bool]:
+    def _claim(self, places: int) -> tuple[list[ClaimedJob], int]:
         connection.close_if_unusable_or_obsolete()
         for _ in range(3):
             try:
