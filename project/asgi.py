@@ -5,6 +5,7 @@ request as WSGI. For one process in development it serves everything.
 """
 
 import os
+import warnings
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from apps.frontdoor.events import application as events_application  # noqa: E40
 from apps.operations.checks import stop_if_wrong  # noqa: E402
 
 stop_if_wrong()
+# Static files come as synchronous iterators; they are small, and in production the WSGI process serves them.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -4,6 +4,7 @@ JSON lines in production, columns for a person in development (LOG_FORMAT). Ever
 `redact` before it is rendered, tracebacks included, so a secret that slipped into a message does not reach the log.
 """
 
+import os
 from typing import Any
 
 import structlog
@@ -44,6 +45,18 @@ def _renderer(log_format: str) -> list[Processor]:
     ]
 
 
+def formatter(log_format: str = "") -> structlog.stdlib.ProcessorFormatter:
+    """The one formatter. Without `log_format`, for a process that has no settings: what LOG_FORMAT says."""
+    return structlog.stdlib.ProcessorFormatter(
+        # Records that come from the standard library (Django, Celery, granian) get what ours have.
+        foreign_pre_chain=[*SHARED, structlog.stdlib.ExtraAdder()],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *_renderer(log_format or os.environ.get("LOG_FORMAT", "json")),
+        ],
+    )
+
+
 def configure(log_format: str, level: str) -> dict[str, Any]:
     """Configure structlog and return Django's LOGGING for `log_format` (json, console, colour) and `level`."""
     structlog.configure(
@@ -60,17 +73,8 @@ def configure(log_format: str, level: str) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {
-            "lines": {
-                "()": structlog.stdlib.ProcessorFormatter,
-                # Records that come from the standard library (Django, Celery, granian) get what ours have.
-                "foreign_pre_chain": [*SHARED, structlog.stdlib.ExtraAdder()],
-                "processors": [
-                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                    *_renderer(log_format),
-                ],
-            }
-        },
+        # granian's first process loads no settings: project/granian.json names the same formatter.
+        "formatters": {"lines": {"()": formatter, "log_format": log_format}},
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines"}},
         "root": {"handlers": ["console"], "level": level},
         "loggers": {

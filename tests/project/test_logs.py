@@ -3,7 +3,9 @@
 import io
 import json
 import logging
-import logging.config
+import os
+import subprocess
+import sys
 
 import pytest
 import structlog
@@ -16,10 +18,9 @@ TOKEN = "123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw0"  # shaped like a Telegra
 @pytest.fixture
 def lines():
     """What the given format writes, line by line."""
-    made = logs.configure("json", "INFO")["formatters"]["lines"]
     written = io.StringIO()
     handler = logging.StreamHandler(written)
-    handler.setFormatter(made.pop("()")(**made))
+    handler.setFormatter(logs.formatter("json"))
     logger = logging.getLogger("test.lines")
     logger.addHandler(handler)
     logger.setLevel("INFO")
@@ -74,7 +75,26 @@ def test_libraries_that_log_whole_urls_are_quiet():
 
 @pytest.mark.parametrize("log_format", ["json", "console", "colour"])
 def test_each_format_can_be_configured(log_format):
-    made = logs.configure(log_format, "INFO")
-    formatter = made["formatters"]["lines"].pop("()")(**made["formatters"]["lines"])
     record = logging.LogRecord("any", logging.INFO, __file__, 1, "hello %s", ("world",), None)
-    assert "hello world" in formatter.format(record)
+    assert "hello world" in logs.formatter(log_format).format(record)
+
+
+def test_granians_own_process_writes_the_same_lines(settings):
+    """Its configuration is a file; the server reads it before there are settings."""
+    given = json.loads((settings.BASE_DIR / "project" / "granian.json").read_text())
+    code = (
+        "import json, logging, sys; from granian.log import configure_logging, LogLevels; "
+        "configure_logging(LogLevels.info, json.load(open('project/granian.json'))); "
+        "logging.getLogger('_granian').info('Listening at %s', 'somewhere')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=settings.BASE_DIR,
+        env={**os.environ, "LOG_FORMAT": "json"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert json.loads(done.stderr)["event"] == "Listening at somewhere", done.stderr
+    assert set(given["loggers"]) == {"_granian", "granian.access"}
