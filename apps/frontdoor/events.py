@@ -14,6 +14,7 @@ Django's request handling is not involved: it would cost a thread per open page.
 
 import asyncio
 import contextlib
+import json
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from typing import Any, TypeVar
 
 import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
+from ninja.responses import NinjaJSONEncoder
 
 from apps.frontdoor import problems, reading
 from apps.frontdoor.auth import bearer, visitor_for
@@ -121,8 +123,9 @@ class Stream:
 
 
 def event(line: LineOut) -> str:
-    """One message as a server-sent event. JSON has no line breaks of its own, so one `data` line holds it."""
-    return f"id: {line.id}\nevent: message\ndata: {line.model_dump_json()}\n\n"
+    """One message as a server-sent event, the JSON as the API writes it. It has no line breaks: one `data` line."""
+    data = json.dumps(line.model_dump(), cls=NinjaJSONEncoder)
+    return f"id: {line.id}\nevent: message\ndata: {data}\n\n"
 
 
 async def _stream(stream: Stream, listener: Listener, receive: Receive) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 
@@ -32,6 +33,19 @@ class InThisThread:
 def _group(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if "transactional_db" not in request.fixturenames:
         monkeypatch.setattr(inbox, "group", InThisThread())
+
+
+@pytest.fixture
+def committed(transactional_db: None) -> Iterator[None]:
+    """What the test writes is committed. Threads that outlive it (the group's, the stream's) keep a connection;
+    PostgreSQL would not drop the test's database while they do."""
+    yield
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
 
 
 @pytest.fixture(autouse=True)

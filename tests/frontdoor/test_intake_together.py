@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def _committed(transactional_db: None) -> None:
+def _committed(committed: None) -> None:
     """These tests see real commits (tests/frontdoor/conftest.py leaves the group alone)."""
 
 
