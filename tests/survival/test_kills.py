@@ -28,8 +28,10 @@ def ask_both(house, run, *, each, start_place=0):
 def kill_in_the_middle(house, run, victim):
     """Ask 200 questions, let some be answered, hold the sends that are under way, and kill `victim` while it is
     in the middle of some. Returns what was accepted, the moment of the kill and the jobs that the victim held."""
+    house.witness.behave("send", hold=True)
     accepted = ask_both(house, run, each=10)
     assert len(accepted) == 200
+    house.witness.behave("send", hold=False, delay=0.1)
     wait_until(lambda: len(house.witness.sends(run)) >= 60, 60, "60 of 200 replies")
     house.witness.behave("send", hold=True)
     # One send of each conversation is under way now and answered by nobody: what a kill cuts off is exact.
@@ -45,14 +47,13 @@ def kill_in_the_middle(house, run, victim):
 
 def test_a_killed_worker_loses_nothing_and_its_jobs_are_taken_back_within_5_s(house, run, figure):
     since = house.ledger.last_job()
-    house.witness.behave("send", delay=0.1)
     with house.worker("victim", wait=False) as victim, house.worker("other") as other:
         house.wait_for_worker(victim)
         accepted, moment, held = kill_in_the_middle(house, run, victim)
         assert held, "the victim held nothing when it was killed"
         wait_until(lambda: not house.ledger.still_held(held), 5, "the victim's jobs to be taken back")
         taken_back = time.time() - moment
-        house.witness.behave("send", hold=False)
+        house.witness.behave("send", hold=False, delay=0)
         with house.worker("victim", wait=False):
             house.ledger.settled(90)
         assert other.process.alive
@@ -65,7 +66,6 @@ def test_a_killed_worker_loses_nothing_and_its_jobs_are_taken_back_within_5_s(ho
 
 def test_from_another_host_they_are_taken_back_within_20_s(house, run, figure):
     since = house.ledger.last_job()
-    house.witness.behave("send", delay=0.1)
     with (
         house.worker("victim", env={"SWITCHBOARD_HOST_ID": "elsewhere"}, wait=False) as victim,
         house.worker("other"),
@@ -75,7 +75,7 @@ def test_from_another_host_they_are_taken_back_within_20_s(house, run, figure):
         assert held, "the victim held nothing when it was killed"
         wait_until(lambda: not house.ledger.still_held(held), 20, "the leases of another host to run out")
         taken_back = time.time() - moment
-        house.witness.behave("send", hold=False)
+        house.witness.behave("send", hold=False, delay=0)
         house.ledger.settled(90)
     verdict, unknown = lost_nothing(house, run, accepted, faults=[moment], since=since)
     figure(

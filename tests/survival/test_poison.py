@@ -51,15 +51,15 @@ def test_what_kills_its_worker_ends_as_poison_and_its_hundred_neighbours_complet
 def test_in_ten_kills_of_a_loaded_worker_nobody_is_taken_for_poison(house, figure):
     house.witness.behave("mark", delay=0.3)
     with house.worker("hunted", queues=QUEUES, supervised=True) as worker:
-        neighbours = enqueue(house, "survival.neighbour", 100)
+        neighbours: list[int] = []
         for _ in range(10):
             house.wait_for_worker(worker)
             process = worker.process
-            wait_until(lambda: house.witness.open("mark"), 30, "jobs under way")
+            if house.ledger.live() < 50:
+                neighbours += enqueue(house, "survival.neighbour", 50)
+            wait_until(lambda: house.witness.open("mark"), 30, f"jobs under way\n{house.ledger.story()}")
             process.kill9()
             wait_until(lambda process=process: worker.process is not process, 10, "the supervisor")
-            if not house.ledger.live():
-                neighbours += enqueue(house, "survival.neighbour", 100)
         house.witness.behave("mark", delay=0)
         house.ledger.settled(120)
     assert states(house, neighbours) == {("completed", ""): len(neighbours)}
