@@ -96,6 +96,7 @@ def known_options(task: str, options: dict[str, Any]) -> dict[str, Any]:
         "exchange",
         "add_to_parent",
         "task_id",
+        "headers",  # beat sends its entry's name along
     }
     mine = {one.name for one in fields(NewJob)} - {"task", "payload"}
     if refused := {
