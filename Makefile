@@ -116,3 +116,9 @@ test: setup  ## set-up and all tests; TEST_DATABASE_URL, TEST_REDIS_URL, TEST_RA
 	    echo "Again on PostgreSQL (TEST_DATABASE_URL)"; $(PYTEST) $(SPREAD) -m "not survival" $(PYTEST_ARGS); fi
 	$(PYTEST) -m survival $(PYTEST_ARGS)
 
+
+# --- the yardstick ----------------------------------------------------------------------------------------------
+.PHONY: bench
+bench: setup  ## throughput, latency, growth, beside a tuned peer (bench/README.md); about half an hour, a quiet machine
+	$(BIN)/python -m bench.run --backlog $(BENCH_ARGS)
+	$(BIN)/python -m bench.claims

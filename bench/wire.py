@@ -109,8 +109,8 @@ class Client(Messages):
 def request_bytes(
     host: str, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
 ) -> bytes:
-    """A whole request, ready to be written."""
-    data = b"" if body is None else json.dumps(body).encode()
+    """A whole request, ready to be written. `body` is made JSON unless it is bytes already."""
+    data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Content-Type: application/json"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     lines.append(f"Content-Length: {len(data)}")

@@ -49,8 +49,9 @@ class Switchboard(Side):
             "ENCRYPTION_KEYS": "only-for-the-yardstick-" + "x" * 40,
             "ALLOWED_HOSTS": "127.0.0.1",
             "DEBUG": "false",
+            "HTTPS": "false",
             "DATABASE_URL": database,
-            "REDIS_URL": redis.url if redis else "",
+            "REDIS_URL": redis.url if redis else "redis://127.0.0.1:1/0",  # migrating needs none
             "BROKER_URL": redis.broker_url if redis else "",
             "EXTRA_CHANNELS": "bench=bench.plugin.channel.BenchChannel",
             "EXTRA_AI_PROVIDERS": "standin=bench.plugin.provider.StandinProvider",

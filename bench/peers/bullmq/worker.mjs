@@ -43,9 +43,9 @@ async function deliver({ data }) {
 }
 
 const stages = [
-  ['incoming', receive, number('PEER_CONCURRENCY', 32)],
+  ['incoming', receive, number('PEER_CONCURRENCY', 50)],
   ['ai', turn, number('PEER_AI_CONCURRENCY', 1000)],
-  ['send', deliver, number('PEER_CONCURRENCY', 32)],
+  ['send', deliver, number('PEER_CONCURRENCY', 50)],
 ]
 for (const [name, work, concurrency] of stages) {
   if (name === 'incoming' && env('PEER_INTAKE', 'queue') === 'direct') continue
