@@ -28,7 +28,8 @@ CREATE = (
     f"ALTER TABLE {TABLE} ADD COLUMN search tsvector GENERATED ALWAYS AS ("
     "setweight(to_tsvector('simple', 'scope' || chatbot_id::text), 'D') || "
     f"{_vector('title', 'A')} || {_vector('left(text, 100000)', 'B')}) STORED",
-    f"CREATE INDEX knowledge_search ON {TABLE} USING gin (search)",
+    # Read far more often than written: without the list of pending entries, which every search would read through.
+    f"CREATE INDEX knowledge_search ON {TABLE} USING gin (search) WITH (fastupdate = off)",
 )
 REMOVE = (f"ALTER TABLE {TABLE} DROP COLUMN IF EXISTS search",)
 
@@ -36,57 +37,60 @@ REMOVE = (f"ALTER TABLE {TABLE} DROP COLUMN IF EXISTS search",)
 WEIGHTS = "'{0, 0, 0.33, 1}'"
 # Divide by 1 + log(length), so that long texts don't win by length.
 BY_LENGTH = 1
+# Ranking reads an item's whole vector, so only so many items of a query are ranked: those with the most and the
+# rarest of its words, which the index alone tells.
+CANDIDATES = 50
 
 
 def statement(queries: "Sequence[Query]", top: int) -> tuple[str, list[Any]]:
     """SQL and parameters that return (number, title, text, score) of the best items of each query, best first."""
-    rows: list[str] = []
+    hits: list[str] = []
     params: list[Any] = []
     for query in queries:
+        chatbot = int(query.chatbot_id)
         for word in query.words:
-            rows.append(f"({int(query.number)}, {int(query.chatbot_id)}, {int(query.enough)}, %s)")
+            # One part for each word, and no join with a list of words: the planner must see each word to know how
+            # few items it selects, else it reads the whole table.
+            hits.append(
+                f"SELECT {int(query.number)} AS number, {chatbot} AS chatbot, {int(query.enough)} AS enough, "
+                f"term, id AS item FROM {TABLE}, plainto_tsquery('english', %s) AS term "
+                f"WHERE search @@ ('scope{chatbot}'::tsquery && term) "
+                f"AND chatbot_id = {chatbot} AND numnode(term) > 0"
+            )
             params.append(word)
+    chatbots = ", ".join(str(int(chatbot)) for chatbot in sorted({query.chatbot_id for query in queries}))
     sql = f"""
-        WITH asked(number, chatbot, enough, word) AS (VALUES {", ".join(rows)}),
-        terms AS MATERIALIZED (
-            SELECT number, chatbot, enough, word, plainto_tsquery('english', word) AS term,
-                   ('scope' || chatbot)::tsquery AS scope
-            FROM asked
-            WHERE numnode(plainto_tsquery('english', word)) > 0
-        ),
-        hits AS MATERIALIZED (
-            SELECT terms.number, terms.enough, terms.word, item.id AS item,
-                   ts_rank({WEIGHTS}, item.search, terms.term, {BY_LENGTH}) AS rank
-            FROM terms
-            JOIN {TABLE} item ON item.search @@ (terms.scope && terms.term) AND item.chatbot_id = terms.chatbot
-        ),
-        sizes AS (
+        WITH hits AS MATERIALIZED ({" UNION ALL ".join(hits)}),
+        sizes AS MATERIALIZED (
             SELECT chatbot_id, COUNT(*) AS items FROM {TABLE}
-            WHERE chatbot_id IN (SELECT chatbot FROM asked) GROUP BY chatbot_id
+            WHERE chatbot_id IN ({chatbots}) GROUP BY chatbot_id
         ),
-        rarity AS (
-            SELECT hits.number, hits.word,
-                   LN(1 + (MAX(sizes.items) - COUNT(*) + 0.5) / (COUNT(*) + 0.5)) AS weight
-            FROM hits
-            JOIN terms ON terms.number = hits.number AND terms.word = hits.word
-            JOIN sizes ON sizes.chatbot_id = terms.chatbot
-            GROUP BY hits.number, hits.word
+        counted AS (
+            SELECT hits.*, COUNT(*) OVER (PARTITION BY number, term) AS found FROM hits
         ),
-        sums AS (
-            SELECT hits.number, hits.item, SUM(hits.rank * rarity.weight) AS score
-            FROM hits
-            JOIN rarity ON rarity.number = hits.number AND rarity.word = hits.word
-            GROUP BY hits.number, hits.item
-            HAVING COUNT(*) >= MAX(hits.enough)
+        weighed AS (
+            SELECT number, enough, term, item,
+                   LN(1 + (items - found + 0.5)::float8 / (found + 0.5)) AS weight
+            FROM counted JOIN sizes ON sizes.chatbot_id = counted.chatbot
+        ),
+        candidates AS (
+            SELECT number, item, ARRAY_AGG(term) AS terms, ARRAY_AGG(weight) AS weights,
+                   ROW_NUMBER() OVER (PARTITION BY number ORDER BY SUM(weight) DESC, item) AS place
+            FROM weighed
+            GROUP BY number, item
+            HAVING COUNT(*) >= MAX(enough)
+        ),
+        ranked AS (
+            SELECT number, title, text, item.id, (
+                       SELECT SUM(ts_rank({WEIGHTS}, search, term, {BY_LENGTH}) * weight)
+                       FROM UNNEST(terms, weights) AS words(term, weight)
+                   ) AS score
+            FROM candidates JOIN {TABLE} item ON item.id = candidates.item
+            WHERE place <= {CANDIDATES}
         ),
         places AS (
-            SELECT number, item, score,
-                   ROW_NUMBER() OVER (PARTITION BY number ORDER BY score DESC, item) AS place
-            FROM sums
+            SELECT ranked.*, ROW_NUMBER() OVER (PARTITION BY number ORDER BY score DESC, id) AS place FROM ranked
         )
-        SELECT places.number, item.title, item.text, places.score
-        FROM places JOIN {TABLE} item ON item.id = places.item
-        WHERE places.place <= %s
-        ORDER BY places.number, places.place
+        SELECT number, title, text, score FROM places WHERE place <= %s ORDER BY number, place
     """
     return sql, [*params, top]
