@@ -23,7 +23,9 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def unanswered(self, conversation_ids: Iterable[int]) -> Self:
         """What people wrote behind the last answered position of each conversation, oldest first. One statement,
         like context_for."""
-        return self._behind(conversation_ids, F("talk__answered_position")).filter(direction=Message.Direction.IN)
+        return self._behind(conversation_ids, F("talk__answered_position")).filter(
+            direction=Message.Direction.IN
+        )
 
     def _behind(self, conversation_ids: Iterable[int], position: Combinable) -> Self:
         # Two hints for the planners, without which they may read a whole history and throw most of it away:
