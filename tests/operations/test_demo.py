@@ -121,6 +121,13 @@ def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:
     assert not (tmp_path / "demo").exists()
 
 
+def test_a_process_that_keeps_ending_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    with demo(tmp_path, "--once", FLOWER_ADDRESS="256.0.0.1") as running:
+        running.line("^flower *. ended with status 1; starting it again")
+        running.line("Not answered: flower keeps ending")
+        assert running.process.wait(timeout=STARTING) == 1
+
+
 def test_a_database_that_is_away_is_told(tmp_path: Path) -> None:
     with demo(tmp_path, "--once", DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing") as running:
         running.line("Using your DATABASE_URL")

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import threading
-from collections import deque
+from collections import Counter, deque
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -30,6 +30,7 @@ class Terminal:
     def __init__(self, log: TextIO, *, everything: bool) -> None:
         self._log, self._everything = log, everything
         self._tail: deque[str] = deque(maxlen=TAIL)
+        self._deaths: Counter[str] = Counter()
 
     def say(self, line: str = "") -> None:
         """A line of ours."""
@@ -46,10 +47,15 @@ class Terminal:
             self.say(text)
 
     def noticed(self, name: str, line: str) -> None:
-        """Something that happened to a process."""
+        """A process ended by itself, or had to be killed."""
+        self._deaths[name] += 1
         self.printed(name, f"[{line}]")
         if not self._everything:
             self.say(f"{name:<7}| {line}")
+
+    def deaths(self, name: str) -> int:
+        """How often the process of this name ended by itself."""
+        return self._deaths[name]
 
     def show_tail(self) -> None:
         """The last lines that the processes printed."""

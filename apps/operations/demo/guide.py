@@ -11,7 +11,10 @@ from django.db import connections
 from apps.operations.demo.environment import ADMIN, DemoEnvironment
 from apps.operations.demo.provision import Example
 from apps.operations.demo.story import Story, StoryError
+from apps.operations.ports import holder
 from apps.operations.runner import Runner
+
+HOPELESS = 4  # deaths before the answer
 
 
 class Showing(Protocol):
@@ -20,6 +23,8 @@ class Showing(Protocol):
     def say(self, line: str = "") -> None: ...
 
     def show_tail(self) -> None: ...
+
+    def deaths(self, name: str) -> int: ...
 
 
 class Guide:
@@ -53,12 +58,29 @@ class Guide:
             example=self._example,
             say=self._showing.say,
             stopped=self.stopped,
+            hopeless=self._hopeless,
         )
         self._showing.say("Starting web, worker, beat and Flower")
         story.wait_until_up()
         if ask:
             answer = story.tell()
             self._showing.say("\n" + "\n".join(f"  | {line}" for line in answer.splitlines()))
+
+    def _hopeless(self) -> str:
+        """Why there is no point in waiting any longer, or nothing."""
+        for name, port in (
+            ("web", "PORT"),
+            ("flower", "FLOWER_PORT"),
+            ("worker", ""),
+            ("beat", ""),
+            ("redis", ""),
+        ):
+            if self._showing.deaths(name) < HOPELESS:
+                continue
+            number = self._environment.variables.get(port, "")
+            user = holder(int(number)) if number else ""
+            return f"{name} keeps ending" + (f"; port {number} is in use by {user}" if user else "")
+        return ""
 
     def _show_addresses(self) -> None:
         passwords = self._environment.secrets

@@ -52,12 +52,20 @@ class Hop:
 
 
 class Story:
-    """Asks one question. `say` prints a line; once `stopped` is set it gives up."""
+    """Asks one question. `say` prints a line; once `stopped` is set, or `hopeless` has a reason, it gives up."""
 
     def __init__(
-        self, *, web: str, flower: str, example: Example, say: Callable[[str], None], stopped: threading.Event
+        self,
+        *,
+        web: str,
+        flower: str,
+        example: Example,
+        say: Callable[[str], None],
+        stopped: threading.Event,
+        hopeless: Callable[[], str],
     ) -> None:
-        self._web, self._flower, self._example, self._say, self._stopped = web, flower, example, say, stopped
+        self._web, self._flower, self._example, self._say = web, flower, example, say
+        self._stopped, self._hopeless = stopped, hopeless
         self._session = http.session("demo")
         self._session.headers["Authorization"] = f"Bearer {example.api_key}"
 
@@ -131,6 +139,8 @@ class Story:
             yield
             if self._stopped.wait(EVERY):
                 raise StoryError("stopped")
+            if reason := self._hopeless():
+                raise StoryError(reason)
         raise StoryError(f"{problem} within {DEADLINE:g} s")
 
     def _hop(self, hop: Hop, began: datetime) -> None:
