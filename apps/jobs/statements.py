@@ -30,6 +30,15 @@ CLAIMED_COLUMNS = (
 CLAIMED_OF_J = ", ".join(f"j.{column}" for column in CLAIMED_COLUMNS.split(", "))
 
 
+def _first_due(task: str, d: Dialect) -> str:
+    """SQL for the oldest due job of `task` (SQL) and priority p: one probe of the index, whatever waits.
+
+    A bare EXISTS would be a join to PostgreSQL, which then reads all that is due, or the whole table.
+    """
+    return f"""(SELECT b.id FROM jobs_job b WHERE b.task = {task} AND b.priority = p.column1
+        AND b.status IN {WAITING} AND b.crashes < 2 AND b.run_at <= {d.now} ORDER BY b.run_at, b.id LIMIT 1)"""
+
+
 class Statements:
     """The texts for one dialect. Parameters are named; `(id, fence)` lists are put in by `pairs()`."""
 
@@ -43,8 +52,7 @@ class Statements:
         self.claim = f"""
             WITH best AS MATERIALIZED (
                 SELECT p.column1 AS n FROM (VALUES {PRIORITIES}) p
-                WHERE EXISTS (SELECT 1 FROM jobs_job b WHERE b.task = %(task)s AND b.priority = p.column1
-                              AND b.status IN {WAITING} AND b.crashes < 2 AND b.run_at <= {d.now})
+                WHERE {_first_due("%(task)s", d)} IS NOT NULL
                 ORDER BY p.column1 LIMIT 1),
             c AS MATERIALIZED (
                 SELECT j.id AS cid, {HEAD} AS ok FROM jobs_job j
@@ -74,9 +82,7 @@ class Statements:
         # Which of these tasks have something due. A probe per task and priority.
         self.tasks_with_due = f"""
             SELECT t.column1 FROM (VALUES {{tasks}}) t WHERE EXISTS (
-                SELECT 1 FROM (VALUES {PRIORITIES}) p WHERE EXISTS (
-                    SELECT 1 FROM jobs_job b WHERE b.task = t.column1 AND b.priority = p.column1
-                    AND b.status IN {WAITING} AND b.crashes < 2 AND b.run_at <= {d.now}))"""
+                SELECT 1 FROM (VALUES {PRIORITIES}) p WHERE {_first_due("t.column1", d)} IS NOT NULL)"""
 
         self.due = f"""
             SELECT j.id FROM jobs_job j WHERE j.status IN {WAITING} AND j.run_at <= {{until}} AND {HEAD}
