@@ -1,0 +1,9 @@
+"""The ledger in the admin: to look at; only a dead letter can be acted on."""
+
+from apps.jobs.admin.counters import JobCounterAdmin
+from apps.jobs.admin.dead_letters import DeadLetterAdmin
+from apps.jobs.admin.jobs import JobAdmin
+from apps.jobs.admin.queues import QueueOverviewAdmin
+from apps.jobs.admin.workers import WorkerAdmin
+
+__all__ = ["DeadLetterAdmin", "JobAdmin", "JobCounterAdmin", "QueueOverviewAdmin", "WorkerAdmin"]
