@@ -76,23 +76,27 @@ class Hub:
         if self._listeners or self._subscription is None:
             return
         subscription, self._subscription = self._subscription, None
-        subscription.cancel()
-        await asyncio.wait([subscription])
+        self._trusted_from = math.inf
+        # More than once if need be: a cancellation that meets the client while it connects or closes can get lost.
+        while not subscription.done():
+            subscription.cancel()
+            await asyncio.wait([subscription], timeout=0.5)
 
     async def _stay_subscribed(self) -> None:
+        mine = asyncio.current_task()
         was_away = False
-        while True:
+        while mine is self._subscription:
             try:
                 async with async_redis_client().pubsub() as pubsub:
                     await pubsub.subscribe(live.TOPIC)
                     await self._listen(pubsub)
             except (RedisError, OSError, TimeoutError) as error:
+                if mine is not self._subscription:
+                    return
                 if self._trusted_from < math.inf or not was_away:
                     log.warning("live_updates_without_redis", error=type(error).__name__)
-                was_away = True
-            finally:
-                self._trusted_from = math.inf
-            await asyncio.sleep(RECONNECT_SECONDS)
+                was_away, self._trusted_from = True, math.inf
+                await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen(self, pubsub: PubSub) -> None:
         unanswered = 0
