@@ -20,8 +20,8 @@ WEIGHTS = "0.0, 3.0, 1.0"
 
 _OLD = "'scope' || old.chatbot_id, old.title, old.text"
 _NEW = "'scope' || new.chatbot_id, new.title, new.text"
-_FORGET = f"INSERT INTO {INDEX} ({INDEX}, rowid, scope, title, text) VALUES ('delete', old.id, {_OLD});"
-_LEARN = f"INSERT INTO {INDEX} (rowid, scope, title, text) VALUES (new.id, {_NEW});"
+_FORGET = f"INSERT INTO {INDEX} ({INDEX}, rowid, scope, title, text) VALUES ('delete', old.id, {_OLD});"  # nosec B608
+_LEARN = f"INSERT INTO {INDEX} (rowid, scope, title, text) VALUES (new.id, {_NEW});"  # nosec B608
 
 # A migration that makes SQLite rebuild the table (most AlterFields do) drops the triggers with the old table: run
 # REMOVE before it and CREATE after it.
@@ -31,7 +31,7 @@ CREATE = (
     f"CREATE TRIGGER knowledge_forget AFTER DELETE ON {TABLE} BEGIN {_FORGET} END",
     f"CREATE TRIGGER knowledge_relearn AFTER UPDATE OF id, chatbot_id, title, text ON {TABLE} "
     f"BEGIN {_FORGET} {_LEARN} END",
-    f"INSERT INTO {INDEX} (rowid, scope, title, text) "
+    f"INSERT INTO {INDEX} (rowid, scope, title, text) "  # nosec B608
     f"SELECT id, 'scope' || chatbot_id, title, text FROM {TABLE}",
 )
 REMOVE = (
@@ -51,7 +51,7 @@ def statement(queries: "Sequence[Query]", top: int) -> tuple[str, list[Any]]:
         needed.append(f"({int(query.number)}, {int(query.enough)}, {int(query.chatbot_id)})")
         for word in query.words:
             hits.append(
-                f"SELECT {int(query.number)} AS number, rowid AS item, -bm25({INDEX}, {WEIGHTS}) AS score "
+                f"SELECT {int(query.number)} AS number, rowid AS item, -bm25({INDEX}, {WEIGHTS}) AS score "  # nosec B608
                 f"FROM {INDEX} WHERE {INDEX} MATCH %s"
             )
             # A word is letters and digits only, and quoted: it can't be taken for an operator.
@@ -68,5 +68,5 @@ def statement(queries: "Sequence[Query]", top: int) -> tuple[str, list[Any]]:
             JOIN {TABLE} item ON item.id = sums.item AND item.chatbot_id = needed.chatbot
         )
         SELECT number, title, text, score FROM places WHERE place <= %s ORDER BY number, place
-    """
+    """  # nosec B608
     return sql, [*params, top]

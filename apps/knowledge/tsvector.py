@@ -52,7 +52,7 @@ def statement(queries: "Sequence[Query]", top: int) -> tuple[str, list[Any]]:
             # One part for each word, and no join with a list of words: the planner must see each word to know how
             # few items it selects, else it reads the whole table.
             hits.append(
-                f"SELECT {int(query.number)} AS number, {chatbot} AS chatbot, {int(query.enough)} AS enough, "
+                f"SELECT {int(query.number)} AS number, {chatbot} AS chatbot, {int(query.enough)} AS enough, "  # nosec B608
                 f"term, id AS item FROM {TABLE}, plainto_tsquery('english', %s) AS term "
                 f"WHERE search @@ ('scope{chatbot}'::tsquery && term) "
                 f"AND chatbot_id = {chatbot} AND numnode(term) > 0"
@@ -92,5 +92,5 @@ def statement(queries: "Sequence[Query]", top: int) -> tuple[str, list[Any]]:
             SELECT ranked.*, ROW_NUMBER() OVER (PARTITION BY number ORDER BY score DESC, id) AS place FROM ranked
         )
         SELECT number, title, text, score FROM places WHERE place <= %s ORDER BY number, place
-    """
+    """  # nosec B608
     return sql, [*params, top]
