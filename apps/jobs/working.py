@@ -24,7 +24,7 @@ def install() -> None:
 
 def _check_pool(options: dict[str, Any] | None = None, **_: Any) -> None:
     pool = str((options or {}).get("pool") or "")
-    if pool and pool not in ("threads", "None"):
+    if pool and pool != "None" and "thread" not in pool:  # a name or, by then, the class
         log.warning(
             "pool_unsuited", pool=pool, hint="queues with jobs are served by: celery worker -P threads"
         )
