@@ -38,8 +38,7 @@ class OpenLetters(ChangeList):
 class DeadLetterAdmin(StoryAdmin):
     list_display = (
         "failed",
-        "shown_task",
-        "reason",
+        "what",
         "shown_error",
         "shown_customer",
         "shown_attempts",
@@ -75,9 +74,10 @@ class DeadLetterAdmin(StoryAdmin):
     def failed(self, job: Job) -> str:
         return words.when(job.finished_at)
 
-    @admin.display(description="reason")
-    def reason(self, job: Job) -> str:
-        return job.get_failure_reason_display() or words.NOTHING
+    @admin.display(description="task and reason")
+    def what(self, job: Job) -> str:
+        reason = job.get_failure_reason_display() or words.NOTHING
+        return format_html('{}<br><span class="job-failed">{}</span>', job.task, reason)
 
     @admin.display(description="error")
     def shown_error(self, job: Job) -> str:

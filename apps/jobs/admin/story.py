@@ -6,6 +6,7 @@ import inspect
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlencode
 
@@ -38,7 +39,7 @@ ENDINGS = {
 class Moment:
     """One line of the story."""
 
-    at: datetime | None
+    at: datetime
     what: str
     detail: str = ""
     code: str = ""
@@ -46,9 +47,12 @@ class Moment:
     link: str = ""
     bad: bool = False
 
+    later: str = ""
+    """How long after the moment before it."""
+
     @property
     def when(self) -> str:
-        return words.when(self.at)
+        return words.exact(self.at)
 
 
 @dataclass(slots=True)
@@ -133,7 +137,7 @@ def _facts(job: Job) -> list[tuple[str, str, str]]:
             f"{here}?{urlencode({'q': job.correlation_id})}",
         ),
         ("Public id", str(job.public_id or ""), ""),
-        ("Expires", words.away(job.expires_at) if job.expires_at else "", ""),
+        ("Expires", words.exact(job.expires_at) if job.expires_at else "", ""),
         ("Error code", redact_text(job.error_code), ""),
     ]
     return [fact for fact in facts if fact[1] and fact[1] != words.NOTHING]
@@ -167,9 +171,10 @@ def _moments(job: Job, successors: list[Job]) -> list[Moment]:
         moments.append(Moment(job.started_at, "last run begun"))
     if job.sending_at:
         moments.append(Moment(job.sending_at, "the call went out"))
-    if job.finished_at:
-        moments.append(Moment(job.finished_at, words.state(job), bad=job.status == Job.Status.FAILED))
-    moments.sort(key=lambda moment: moment.at or job.created_at)
+    moments.sort(key=lambda moment: moment.at)
+    if job.finished_at:  # written in the transaction of its last attempt, so perhaps a moment before it
+        end = max(job.finished_at, moments[-1].at)
+        moments.append(Moment(end, words.state(job), bad=job.status == Job.Status.FAILED))
     if job.closed_at:
         again = successors[0] if successors else None
         moments.append(
@@ -181,6 +186,8 @@ def _moments(job: Job, successors: list[Job]) -> list[Moment]:
                 code=f"tried again as #{again.pk}" if again else "",
             )
         )
+    for before, moment in pairwise(moments):
+        moment.later = f"{words.between(before.at, moment.at)} later"
     return moments
 
 

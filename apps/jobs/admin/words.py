@@ -37,12 +37,22 @@ def away(moment: datetime) -> str:
     return f"{span(seconds)} ago" if seconds > 0 else f"in {span(-seconds)}"
 
 
+def exact(moment: datetime) -> str:
+    """A moment to the second, with its day."""
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S}"
+
+
 def when(moment: datetime | None) -> str:
     """A moment for a page: how far away it is, the exact time under the pointer."""
     if moment is None:
         return NOTHING
-    exact = f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S %Z}"
-    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact, away(moment))
+    return format_html(
+        '<time datetime="{}" title="{} {}">{}</time>',
+        moment.isoformat(),
+        exact(moment),
+        timezone.get_current_timezone_name(),
+        away(moment),
+    )
 
 
 def between(start: datetime | None, end: datetime | None) -> str:
