@@ -27,7 +27,7 @@ from apps.reliability import http
 
 QUESTION = "What happens to a message when a worker is killed?"
 DEADLINE = 60.0  # seconds, for getting ready and for the answer, each
-EVERY = 0.02
+EVERY = 0.05
 Result = TypeVar("Result")
 ARRIVED = frozenset({Message.Status.SENT, Message.Status.DELIVERED, Message.Status.READ})
 STARTS = {
@@ -133,7 +133,7 @@ class Story:
         return response.json() if response.ok else None
 
     def _tries(self, problem: str) -> Iterator[None]:
-        """One more try every 20 ms. Raises StoryError when time is up or the demo is being stopped."""
+        """One more try every 50 ms. Raises StoryError when time is up or the demo is being stopped."""
         until = time.monotonic() + DEADLINE
         while time.monotonic() < until:
             yield
