@@ -101,9 +101,11 @@ def test_the_network_goes_and_comes_back(house, worker, context: BrowserContext,
     ask(page, "Asked without a network: when is it open?")
     expect(page.locator(".line.failed")).to_contain_text("Not sent.")
     expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    expect(page.get_by_text("Reconnecting…")).to_be_visible()
     picture(page, "failed")
     context.set_offline(False)  # it is sent by itself
     expect(theirs(page)).to_have_count(2)
+    expect(page.get_by_text("Reconnecting…")).to_be_hidden()
     expect(page.locator(".state")).to_have_count(0)
     expect(mine(page)).to_have_count(2)
     assert events_in_the_inbox(house, "Asked without a network") == 1
@@ -232,9 +234,10 @@ def test_it_fits_every_screen(worker, browser, chat, picture, width, scheme):
     context.set_default_timeout(15_000)
     page = context.new_page()
     page.goto(chat)
-    ask(page, "Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichen " + "x" * 200)
     ask(page)
-    wait_until(lambda: any(ANSWER.search(text) for text in texts(page)), 15, "the answer")
+    expect(theirs(page)).to_contain_text(ANSWER)
+    ask(page, "Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichen " + "x" * 200)
+    expect(theirs(page)).to_have_count(2)
     expect(page.locator(".state")).to_have_count(0)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for part in ("#text", "#send", ".bar"):

@@ -145,6 +145,7 @@ function fail(message, error) {
   transcript.mark(message.line, "failed", `Not sent: ${error.message}`);
 }
 
+addEventListener("offline", () => showLink("away"));
 addEventListener("online", () => unsent.filter(({ failed }) => failed).forEach(queue));
 
 // --- waiting for an answer --------------------------------------------------------------------
