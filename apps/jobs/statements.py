@@ -185,8 +185,14 @@ class Statements:
         self.busy_lanes = f"SELECT DISTINCT lane FROM jobs_job WHERE lane IN ({{lanes}}) AND status IN {LIVE}"
         earlier = f"{d.least}(jobs_job.run_at, excluded.run_at)"
         later = f"{d.least}(excluded.run_at, {d.plus('jobs_job.created_at', '30')})"
-        self.insert = self._insert(earlier)
-        self.insert_debounced = self._insert(later)
+        self.insert = self._insert(f"run_at = {earlier}")
+        # Its age counts from when it is due: as long as that has not come, it moves along.
+        not_yet = f"jobs_job.due_at > {d.now}"
+        new_age = d.plus(later, d.seconds("excluded.expires_at", "excluded.run_at"))
+        self.insert_debounced = self._insert(
+            f"run_at = {later}, due_at = CASE WHEN {not_yet} THEN {later} ELSE jobs_job.due_at END, "
+            f"expires_at = CASE WHEN {not_yet} THEN {new_age} ELSE jobs_job.expires_at END"
+        )
         # status, fence, worker, started and lease differ for a job that is handed over in place
         moments = "{run_at}, {run_at}, {expires_at}"
         self.insert_waiting = (
@@ -201,14 +207,14 @@ class Statements:
         self.now = d.now
 
     @staticmethod
-    def _insert(run_at: str) -> str:
+    def _insert(found: str) -> str:
         return f"""
             INSERT INTO jobs_job (task, queue, payload, payload_version, priority, status, fence, worker_id,
                 started_at, lease_until, max_retries, lane, dedupe_key, run_at, due_at, expires_at, time_limit,
                 customer_id, correlation_id, public_id, parent_id, redrive_of_id, metadata, created_at)
             VALUES {{rows}}
             ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL AND fence = 0 AND status = 'pending'
-            DO UPDATE SET run_at = {run_at}
+            DO UPDATE SET {found}
             RETURNING id"""
 
 
