@@ -76,8 +76,7 @@ class DeadLetterAdmin(StoryAdmin):
 
     @admin.display(description="task and reason")
     def what(self, job: Job) -> str:
-        reason = job.get_failure_reason_display() or words.NOTHING
-        return format_html('{}<br><span class="job-failed">{}</span>', job.task, reason)
+        return format_html('{}<br><span class="job-failed">{}</span>', job.task, words.why_failed(job))
 
     @admin.display(description="error")
     def shown_error(self, job: Job) -> str:
@@ -148,7 +147,7 @@ class DeadLetterAdmin(StoryAdmin):
             "opts": self.opts,
             "media": self.media,
             "verb": verb,
-            "letters": [(letter, letter.get_failure_reason_display()) for letter in letters],
+            "letters": [(letter, words.why_failed(letter)) for letter in letters],
             "twice": sum(advice_for(letter).may_repeat for letter in letters) if verb == "retry" else 0,
             "why": request.POST.get("why", ""),
             "one": one,

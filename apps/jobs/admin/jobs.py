@@ -55,10 +55,6 @@ class StoryAdmin(ReadOnlyAdmin):
             return queryset.filter(match), False
         return queryset.filter(match), False
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        title = str(self.opts.verbose_name_plural).capitalize()
-        return super().changelist_view(request, {"title": title, **(extra_context or {})})
-
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
@@ -98,10 +94,6 @@ class StoryAdmin(ReadOnlyAdmin):
             '<a href="?customer={}">{}</a>', job.customer_id, job.customer or f"customer {job.customer_id}"
         )
 
-    @admin.display(description="task")
-    def shown_task(self, job: Job) -> str:
-        return job.task
-
     @admin.display(description="attempts")
     def shown_attempts(self, job: Job) -> str:
         crashes = f", {job.crashes} crash{'' if job.crashes == 1 else 'es'}" if job.crashes else ""
@@ -112,14 +104,11 @@ class StoryAdmin(ReadOnlyAdmin):
 class JobAdmin(StoryAdmin):
     list_display = (
         "number",
-        "shown_task",
-        "state",
+        "what",
         "due",
-        "waited",
-        "ran",
+        "took",
         "shown_attempts",
-        "shown_customer",
-        "shown_lane",
+        "whose",
     )
     list_filter = ("status", TaskFilter, QueueFilter, "failure_reason", CustomerFilter, MadeFilter)
 
@@ -130,22 +119,19 @@ class JobAdmin(StoryAdmin):
     def number(self, job: Job) -> str:
         return f"#{job.pk}"
 
-    @admin.display(description="state")
-    def state(self, job: Job) -> str:
-        return format_html('<span class="job-{}">{}</span>', job.status, words.state(job))
+    @admin.display(description="task and state")
+    def what(self, job: Job) -> str:
+        return format_html('{}<br><span class="job-{}">{}</span>', job.task, job.status, words.state(job))
 
     @admin.display(description="due")
     def due(self, job: Job) -> str:
         return words.when(job.due_at)
 
-    @admin.display(description="waited")
-    def waited(self, job: Job) -> str:
-        return words.waited(job)
+    @admin.display(description="waited, ran")
+    def took(self, job: Job) -> str:
+        return format_html("{}<br>{}", words.waited(job), words.ran(job))
 
-    @admin.display(description="ran")
-    def ran(self, job: Job) -> str:
-        return words.ran(job)
-
-    @admin.display(description="lane", empty_value=words.NOTHING)
-    def shown_lane(self, job: Job) -> str | None:
-        return redact_text(job.lane) if job.lane else None
+    @admin.display(description="customer, lane")
+    def whose(self, job: Job) -> str:
+        lane = redact_text(job.lane) if job.lane else ""
+        return format_html("{}<br>{}", self.shown_customer(job) or words.NOTHING, lane)

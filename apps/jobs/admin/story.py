@@ -174,7 +174,8 @@ def _moments(job: Job, successors: list[Job]) -> list[Moment]:
     moments.sort(key=lambda moment: moment.at)
     if job.finished_at:  # written in the transaction of its last attempt, so perhaps a moment before it
         end = max(job.finished_at, moments[-1].at)
-        moments.append(Moment(end, words.state(job), bad=job.status == Job.Status.FAILED))
+        bad = job.status == Job.Status.FAILED
+        moments.append(Moment(end, f"failed: {words.why_failed(job)}" if bad else job.status, bad=bad))
     if job.closed_at:
         again = successors[0] if successors else None
         moments.append(
@@ -187,7 +188,8 @@ def _moments(job: Job, successors: list[Job]) -> list[Moment]:
             )
         )
     for before, moment in pairwise(moments):
-        moment.later = f"{words.between(before.at, moment.at)} later"
+        passed = (moment.at - before.at).total_seconds()
+        moment.later = f"{words.span(passed)} later" if passed >= 0.001 else ""
     return moments
 
 

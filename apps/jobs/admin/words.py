@@ -30,11 +30,12 @@ def span(seconds: float) -> str:
 
 
 def away(moment: datetime) -> str:
-    """How far a moment is from now: "4 min ago", "in 3 s"."""
+    """How far a moment is from now, roughly: "4 min ago", "in 3 s"."""
     seconds = (timezone.now() - moment).total_seconds()
     if abs(seconds) < 1:
         return "now"
-    return f"{span(seconds)} ago" if seconds > 0 else f"in {span(-seconds)}"
+    rough = " ".join(span(abs(seconds)).split(" ")[:2])
+    return f"{rough} ago" if seconds > 0 else f"in {rough}"
 
 
 def exact(moment: datetime) -> str:
@@ -77,6 +78,11 @@ def ran(job: Job) -> str:
     return between(job.started_at, job.finished_at)
 
 
+def why_failed(job: Job) -> str:
+    """The reason of a failed job, in words."""
+    return job.get_failure_reason_display() or "no reason on record"
+
+
 def state(job: Job) -> str:
     """Where the job stands, in words."""
     now = timezone.now()
@@ -90,6 +96,5 @@ def state(job: Job) -> str:
         case Job.Status.PROCESSING:
             return "sending" if job.sending_at else "running"
         case Job.Status.FAILED:
-            reason = job.get_failure_reason_display() or "failed"
-            return f"failed, closed: {reason}" if job.closed_at else f"failed: {reason}"
+            return f"failed{', closed' if job.closed_at else ''}: {why_failed(job)}"
     return str(job.status)
