@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import structlog
+from django.db import InterfaceError, OperationalError, transaction
 
 from apps.jobs import ledger
 from apps.jobs.claimed import ClaimedJob
-from apps.jobs.endings import Ending, Fail, Postponed, Retry, Unknown, in_time
-from apps.jobs.models import JobAttempt
+from apps.jobs.endings import ERROR_LENGTH, Ending, Fail, Postponed, Retry, Unknown, in_time
+from apps.jobs.models import Job, JobAttempt
 from apps.jobs.tally import Tally
-from apps.jobs.task import JobTask, get_task
-from apps.reliability.redaction import redact
+from apps.jobs.task import JobTask, registry
+from apps.reliability.redaction import redact, redact_text
 
 if TYPE_CHECKING:
     from apps.jobs.life import Outcome
@@ -85,6 +86,24 @@ def bury(task: JobTask, dead: list[tuple[ClaimedJob, Fail]], *, with_dead: bool 
             task.dead(jobs, reason)
 
 
+def bury_each(task: JobTask, dead: list[tuple[ClaimedJob, Fail]]) -> None:
+    """The same for the sweeper, which buries jobs of many tasks at once: a `dead` that raises is noted on its job,
+    and holds nobody else's. Inside a transaction."""
+    try:
+        with transaction.atomic():
+            bury(task, dead)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        if len(dead) > 1:
+            for one in dead:
+                bury_each(task, [one])
+            return
+        job, ending = dead[0]
+        ending.error = f"{ending.error} — and dead() failed: {type(error).__name__}: {error}"[:ERROR_LENGTH]
+        Job.objects.filter(pk=job.id).update(error=redact_text(ending.error))
+
+
 def record_attempts(rows: Sequence[tuple[ClaimedJob, str, Ending]], *, worker: int) -> None:
     """Keep failed attempts as rows: a dead letter's story."""
     if rows:
@@ -106,6 +125,8 @@ def log_failure(job: ClaimedJob, ending: Ending) -> None:
     if isinstance(ending, Postponed):
         return
     dead = isinstance(ending, Fail)
+    # A task that is gone from the code leaves nobody who knows which fields are secret.
+    payload = registry()[job.task].payload_type.masked(job.payload) if job.task in registry() else {}
     log.log(
         40 if dead else 30,
         "job_failed" if dead else "job_retries",
@@ -117,5 +138,5 @@ def log_failure(job: ClaimedJob, ending: Ending) -> None:
         reason=getattr(ending, "reason", ""),
         retry_in=getattr(ending, "delay", None),
         correlation_id=job.correlation_id,
-        payload=redact(get_task(job.task).payload_type.masked(job.payload)),
+        payload=redact(payload),
     )

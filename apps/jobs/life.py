@@ -75,7 +75,10 @@ def begin(task: JobTask, jobs: Sequence[ClaimedJob]) -> tuple[list[Ready], list[
         elif task.call is None:
             over.append(Outcome(job, item, Complete()))
         else:
-            ready.append(Ready(job, item, marked=not task.repeatable(item)))
+            try:
+                ready.append(Ready(job, item, marked=not task.repeatable(item)))
+            except Exception as error:
+                over.append(Outcome(job, NOTHING, in_time(job, from_exception(task, job, error))))
     return ready, over
 
 
@@ -86,6 +89,8 @@ def _unfit(job: ClaimedJob) -> Ending | None:
         job.data  # noqa: B018 - loaded here, so that no task meets a payload that does not fit
     except (PayloadError, DecryptionError) as error:
         return Fail(str(error), "malformed")
+    except Exception as error:  # not even of the shape that our readers expect; never the value in the words
+        return Fail(f"{job.task}: the payload can't be read ({type(error).__name__})", "malformed")
     return None
 
 

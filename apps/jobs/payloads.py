@@ -71,8 +71,10 @@ class PayloadType:
         }
         return self._check(plain)
 
-    def masked(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """Return the payload as people may see it."""
+    def masked(self, payload: Any) -> dict[str, Any]:
+        """Return the payload as people may see it. A row that is no object shows nothing."""
+        if not isinstance(payload, dict):
+            return {}
         return {name: MASK if name in self.sensitive else value for name, value in payload.items()}
 
     def _check(self, payload: Any) -> Any:

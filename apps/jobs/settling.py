@@ -15,7 +15,7 @@ from django.db import DatabaseError, IntegrityError, InterfaceError, Operational
 
 from apps.jobs import handover, ledger
 from apps.jobs.claimed import ClaimedJob
-from apps.jobs.endings import Complete, Ending, Fail, Retry, from_exception, in_time
+from apps.jobs.endings import Complete, Ending, Fail, Retry, Unknown, from_exception, in_time
 from apps.jobs.failures import log_failure, write_failures
 from apps.jobs.life import NOTHING, DatabaseAway, Outcome
 from apps.jobs.tally import Tally
@@ -86,7 +86,7 @@ def _settle_alone(task: JobTask, outcome: Outcome, worker: int, error: Exception
     last = Fail(
         f"{was.error} — and dead() failed: {type(error).__name__}: {error}"[:2000],
         was.code or "dead_failed",
-        getattr(was, "reason", "permanent"),
+        "unknown" if isinstance(was, Unknown) else getattr(was, "reason", "permanent"),
     )
     return _settle(task, [Outcome(outcome.job, outcome.item, last)], worker, None, with_dead=False)
 

@@ -98,7 +98,7 @@ class Sweeper:
                 dead = [
                     (job, Fail("not done in time", "expired", "expired")) for job in late if job.task == name
                 ]
-                failures.bury(task, dead)
+                failures.bury_each(task, dead)
                 for job, ending in dead:
                     failures.log_failure(job, ending)
         self.crew.wake_promoted(ledger.promote({job.lane for job in late if job.lane}))

@@ -119,7 +119,7 @@ def _take_back_of_task(name: str, found: list[Abandoned], worker: int) -> set[st
         if ours and (one.sending or one.crashed):
             story.append((job, "unknown" if one.sending else "crash", ending))
     if name in registry():
-        failures.bury(get_task(name), dead)
+        failures.bury_each(get_task(name), dead)
     failures.record_attempts(story, worker=worker)
     for job, ending in dead:
         failures.log_failure(job, ending)
