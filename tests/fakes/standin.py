@@ -7,7 +7,7 @@ second line says when the answer had gone out, or that the caller had hung up.
 
     POST /ai, /send, /mark   recorded; answered after the delay of that kind
     PUT  /settings           {"ai": {"delay": 2, "status": 200, "hold": false}, …}: hold = keep until released
-    GET  /counts             {"ai": {"begun": 3, "ended": 2}, …}
+    GET  /counts             {"ai": {"begun": 3, "ended": 2, "held": 1}, …}
 """
 
 import asyncio
@@ -40,6 +40,7 @@ class Standin:
         self.manners = {kind: Manners() for kind in KINDS}
         self.begun: dict[str, int] = defaultdict(int)
         self.ended: dict[str, int] = defaultdict(int)
+        self.held: dict[str, int] = defaultdict(int)
         self.calls = 0
 
     def write(self, line: dict[str, Any]) -> None:
@@ -54,7 +55,11 @@ class Standin:
         self.begun[kind] += 1
         try:
             if manners.hold:
-                await manners.released.wait()
+                self.held[kind] += 1
+                try:
+                    await manners.released.wait()
+                finally:
+                    self.held[kind] -= 1
             await asyncio.sleep(manners.delay)
         except asyncio.CancelledError:
             self.write({"call": call, "kind": "cut", "at": time.time()})
@@ -79,7 +84,8 @@ class Standin:
         return web.json_response({})
 
     async def counts(self, _request: web.Request) -> web.Response:
-        return web.json_response({k: {"begun": self.begun[k], "ended": self.ended[k]} for k in KINDS})
+        counts = {k: {"begun": self.begun[k], "ended": self.ended[k], "held": self.held[k]} for k in KINDS}
+        return web.json_response(counts)
 
 
 def main(port: int, record: str) -> None:

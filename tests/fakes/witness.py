@@ -66,6 +66,10 @@ class Witness:
         counts = self._counts()[kind]
         return int(counts["begun"]) - int(counts["ended"])
 
+    def held(self, kind: str) -> int:
+        """How many calls of this kind are kept until they are let go."""
+        return int(self._counts()[kind]["held"])
+
     def calls(self, kind: str, **wanted: str) -> list[Call]:
         """In the order of their beginning; `wanted` compares fields of the body."""
         if not self.record.exists():

@@ -24,6 +24,19 @@ QUEUES = (
     *("recording-send", "widget-send", "survival-bad", "survival-good"),
 )
 
+OVERSLEPT = """
+import sys
+from datetime import timedelta
+import django
+django.setup()
+from celery.beat import PersistentScheduler
+from project.celery import app
+scheduler = PersistentScheduler(app, schedule_filename=sys.argv[1])
+for entry in scheduler.schedule.values():
+    entry.last_run_at -= timedelta(seconds=float(sys.argv[2]))
+scheduler.close()
+"""
+
 
 class Worker:
     """One Celery worker. `supervised`: started again whenever it ends by itself, as Procfile's runner would."""
@@ -191,22 +204,19 @@ class Switchboard:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{tail(worker.log)}") from None
 
-    def beat(self, name: str) -> Process:
-        """Celery's beat with a schedule file of its own. The caller sweeps it away."""
-        argv = [
-            PYTHON,
-            "-m",
-            "celery",
-            "-A",
-            "project",
-            "beat",
-            "-l",
-            "INFO",
-            "-s",
-            str(self.directory / f"{name}.db"),
-        ]
+    def beat(self, name: str, *, asleep_for: float = 0.0) -> Process:
+        """Celery's beat with a schedule file of its own. The caller sweeps it away.
+
+        `asleep_for`: seconds since it last ran, as its file says, so that every shorter entry is overdue.
+        """
+        schedule = str(self.directory / f"{name}.db")
+        if asleep_for:
+            run([PYTHON, "-c", OVERSLEPT, schedule, str(asleep_for)], env=self.env)
         return Process(
-            [*argv, "--pidfile", str(self.directory / f"{name}.pid")],
+            [
+                *(PYTHON, "-m", "celery", "-A", "project", "beat", "-l", "INFO", "-s", schedule),
+                *("--pidfile", str(self.directory / f"{name}.pid")),
+            ],
             log=self.directory / f"{name}.log",
             env=self.env,
         )

@@ -23,10 +23,10 @@ def test_a_worker_stopped_for_longer_than_its_lease_writes_nothing_when_it_wakes
     house.witness.behave("send", hold=True)
     with house.worker("sleeper") as sleeper:
         sending = pour(house, run, conversations=5, each=1)
-        wait_until(lambda: house.witness.open("send") == 5, 20, "five sends under way")
+        wait_until(lambda: house.witness.held("send") == 5, 20, "five sends under way")
         house.witness.behave("ai", hold=True)
         thinking = pour(house, run, conversations=5, each=1, first=5)
-        wait_until(lambda: house.witness.open("ai") == 5, 20, "five turns under way")
+        wait_until(lambda: house.witness.held("ai") == 5, 20, "five turns under way")
         held = house.ledger.held_by(sleeper.pid)
         assert len(held) == 10
         stopped = time.time()

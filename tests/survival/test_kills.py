@@ -3,7 +3,7 @@
 import time
 
 from tests.survival.houses import pour
-from tests.survival.outcomes import lost_nothing
+from tests.survival.outcomes import SEND, lost_nothing
 from tests.waiting import wait_until
 
 CONVERSATIONS = 10  # of each account: half the accounts send again, half ask a person
@@ -36,7 +36,7 @@ def kill_in_the_middle(house, run, victim):
     house.witness.behave("send", hold=True)
     # One send of each conversation is under way now and answered by nobody: what a kill cuts off is exact.
     wait_until(
-        lambda: house.witness.open("send") == 2 * CONVERSATIONS, 30, "every conversation to be in a send"
+        lambda: house.witness.held("send") == 2 * CONVERSATIONS, 30, "every conversation to be in a send"
     )
     held = wait_until(
         lambda: house.ledger.held_by(victim.pid), 10, "the victim to be in the middle of something"
@@ -58,6 +58,8 @@ def test_a_killed_worker_loses_nothing_and_its_jobs_are_taken_back_within_5_s(ho
             house.ledger.settled(90)
         assert other.process.alive
     verdict, unknown = lost_nothing(house, run, accepted, faults=[moment], since=since)
+    cut_off = [job for job in held if job["task"] == SEND]
+    assert len(verdict.repeated) + len(unknown) == len(cut_off)
     figure(
         f"{len(held)} jobs taken back {taken_back:.1f} s after kill -9, same host; "
         f"lost 0, sent twice {len(verdict.repeated)}, unknown {len(unknown)}"
@@ -78,6 +80,8 @@ def test_from_another_host_they_are_taken_back_within_20_s(house, run, figure):
         house.witness.behave("send", hold=False, delay=0)
         house.ledger.settled(90)
     verdict, unknown = lost_nothing(house, run, accepted, faults=[moment], since=since)
+    cut_off = [job for job in held if job["task"] == SEND]
+    assert len(verdict.repeated) + len(unknown) == len(cut_off)
     figure(
         f"{len(held)} jobs taken back {taken_back:.1f} s after kill -9, other host; "
         f"lost 0, sent twice {len(verdict.repeated)}, unknown {len(unknown)}"

@@ -41,7 +41,7 @@ def test_sigterm_gives_slow_turns_back_instead_of_waiting_for_them(house, run, f
     house.witness.behave("ai", hold=True)
     with house.worker("leaving") as leaving:
         accepted = pour(house, run, conversations=10, each=1)
-        wait_until(lambda: house.witness.open("ai") == 10, 20, "ten turns under way")
+        wait_until(lambda: house.witness.held("ai") == 10, 20, "ten turns under way")
         seconds = leaving.process.terminate(25)
     turns = house.ledger.jobs("pipeline.generate_reply", since=since)
     assert [(job["attempts"], job["crashes"]) for job in turns] == [(0, 0)] * 10
