@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -31,6 +32,14 @@ class Dialect:
         if self.vendor == "postgresql":
             return f"EXTRACT(EPOCH FROM ({later} - {earlier}))::float8"
         return f"((julianday({later}) - julianday({earlier})) * 86400.0)"
+
+    def records(self, rows: str, columns: Mapping[str, str]) -> str:
+        """SQL for a table `r` made of one JSON parameter `rows`, a list of objects; `columns`: name -> type."""
+        if self.vendor == "postgresql":
+            typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+            return f"jsonb_to_recordset({rows}) AS r({typed})"
+        values = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in columns)
+        return f"(SELECT {values} FROM json_each({rows})) r"  # noqa: S608 - names of ours
 
 
 POSTGRESQL = Dialect(

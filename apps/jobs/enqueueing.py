@@ -138,32 +138,29 @@ class _Row:
     def is_due(self) -> bool:
         return self.new.run_at is None and self.new.delay <= 0
 
-    def sql(self) -> tuple[str, list[Any]]:
-        texts, new = statements(), self.new
-        moment: list[Any] = []
-        run_at = texts.now
-        if new.run_at is not None:
-            run_at, moment = "%s", [connection.ops.adapt_datetimefield_value(new.run_at)]
-        elif new.delay > 0:
-            run_at, moment = texts.plus(texts.now, "%s"), [new.delay]
-        expires_at, age = "NULL", []
-        if new.expires_in is not None:
-            expires_at, age = texts.plus(run_at, "%s"), [*moment, new.expires_in]
-        row = texts.insert_taken if self.taken else texts.insert_waiting
-        claim = [self.taken.taker.worker_id, self.task.time_limit + 15] if self.taken else []
-        head = [new.task, self.task.queue, _dumps(self.payload), 1, new.priority]
-        tail = [new.customer, new.correlation_id, _uuid(new.public_id), new.parent, new.redrive_of]
-        return row.format(run_at=run_at, expires_at=expires_at), [
-            *head,
-            *claim,
-            *[new.max_retries, new.lane, new.dedupe_key],
-            *moment,
-            *moment,
-            *age,
-            self.task.time_limit,
-            *tail,
-            _dumps(new.metadata),
-        ]
+    def record(self) -> dict[str, Any]:
+        """This row as NEW_JOB_COLUMNS has it."""
+        new = self.new
+        return {
+            "task": new.task,
+            "queue": self.task.queue,
+            "payload": self.payload,
+            "priority": new.priority,
+            "max_retries": new.max_retries,
+            "lane": new.lane,
+            "dedupe_key": new.dedupe_key,
+            "time_limit": self.task.time_limit,
+            "customer": new.customer,
+            "correlation_id": new.correlation_id,
+            "public_id": _uuid(new.public_id),
+            "parent": new.parent,
+            "redrive_of": new.redrive_of,
+            "metadata": new.metadata,
+            "run_at": new.run_at and str(connection.ops.adapt_datetimefield_value(new.run_at)),
+            "delay": new.delay,
+            "expires_in": new.expires_in,
+            "taken": self.taken is not None,
+        }
 
     def claimed(self) -> ClaimedJob:
         new = self.new
@@ -234,11 +231,10 @@ def _insert(rows: list[_Row], text: str) -> None:
             distinct.append(row)
         if key is not None and not row.taken:
             merged.setdefault(key, row)
-    parts = [row.sql() for row in distinct]
+    takers = {row.taken.taker.worker_id for row in distinct if row.taken}
     with connection.cursor() as cursor:
         cursor.execute(
-            text.format(rows=", ".join(part for part, _ in parts)),
-            [value for _, values in parts for value in values],
+            text, {"rows": _dumps([row.record() for row in distinct]), "worker": next(iter(takers), None)}
         )
         ids = [row_id for (row_id,) in cursor.fetchall()]
     for row, row_id in zip(distinct, ids, strict=True):

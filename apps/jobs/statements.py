@@ -27,6 +27,26 @@ CLAIMED_COLUMNS = (
     "id, status, task, queue, fence, payload, payload_version, attempts, max_retries, crashes, lane, customer_id, "
     "priority, correlation_id, result, parent_id, public_id, time_limit"
 )
+NEW_JOB_COLUMNS = {
+    "task": "text",
+    "queue": "text",
+    "payload": "jsonb",
+    "priority": "smallint",
+    "max_retries": "smallint",
+    "lane": "text",
+    "dedupe_key": "text",
+    "time_limit": "float8",
+    "customer": "bigint",
+    "correlation_id": "text",
+    "public_id": "uuid",
+    "parent": "bigint",
+    "redrive_of": "bigint",
+    "metadata": "jsonb",
+    "run_at": "timestamptz",
+    "delay": "float8",
+    "expires_in": "float8",
+    "taken": "boolean",
+}
 CLAIMED_OF_J = ", ".join(f"j.{column}" for column in CLAIMED_COLUMNS.split(", "))
 
 
@@ -185,34 +205,35 @@ class Statements:
         self.busy_lanes = f"SELECT DISTINCT lane FROM jobs_job WHERE lane IN ({{lanes}}) AND status IN {LIVE}"
         earlier = f"{d.least}(jobs_job.run_at, excluded.run_at)"
         later = f"{d.least}(excluded.run_at, {d.plus('jobs_job.created_at', '30')})"
-        self.insert = self._insert(f"run_at = {earlier}")
+        self.insert = self._insert(d, f"run_at = {earlier}")
         # Its age counts from when it is due: as long as that has not come, it moves along.
         not_yet = f"jobs_job.due_at > {d.now}"
         new_age = d.plus(later, d.seconds("excluded.expires_at", "excluded.run_at"))
         self.insert_debounced = self._insert(
+            d,
             f"run_at = {later}, due_at = CASE WHEN {not_yet} THEN {later} ELSE jobs_job.due_at END, "
-            f"expires_at = CASE WHEN {not_yet} THEN {new_age} ELSE jobs_job.expires_at END"
+            f"expires_at = CASE WHEN {not_yet} THEN {new_age} ELSE jobs_job.expires_at END",
         )
-        # status, fence, worker, started and lease differ for a job that is handed over in place
-        moments = "{run_at}, {run_at}, {expires_at}"
-        self.insert_waiting = (
-            f"(%s, %s, %s, %s, %s, 'pending', 0, NULL, NULL, NULL, %s, %s, %s, {moments}, "
-            f"%s, %s, %s, %s, %s, %s, %s, {d.now})"
-        )
-        self.insert_taken = (
-            f"(%s, %s, %s, %s, %s, 'processing', 1, %s, {d.now}, {d.plus(d.now, '%s')}, %s, %s, %s, {moments}, "
-            f"%s, %s, %s, %s, %s, %s, %s, {d.now})"
-        )
-        self.plus = d.plus
         self.now = d.now
 
     @staticmethod
-    def _insert(found: str) -> str:
+    def _insert(d: Dialect, found: str) -> str:
+        """All rows in one parameter: many parameters would cost more to put in than the rows cost to store."""
+        due = f"COALESCE(r.run_at, CASE WHEN r.delay > 0 THEN {d.plus(d.now, 'r.delay')} ELSE {d.now} END)"
+
+        def if_taken(then: str, otherwise: str) -> str:
+            return f"CASE WHEN r.taken THEN {then} ELSE {otherwise} END"
+
         return f"""
-            INSERT INTO jobs_job (task, queue, payload, payload_version, priority, status, fence, worker_id,
-                started_at, lease_until, max_retries, lane, dedupe_key, run_at, due_at, expires_at, time_limit,
-                customer_id, correlation_id, public_id, parent_id, redrive_of_id, metadata, created_at)
-            VALUES {{rows}}
+            INSERT INTO jobs_job (task, queue, payload, payload_version, priority, max_retries, lane, dedupe_key,
+                time_limit, customer_id, correlation_id, public_id, parent_id, redrive_of_id, metadata, created_at,
+                run_at, due_at, expires_at, status, fence, worker_id, started_at, lease_until)
+            SELECT r.task, r.queue, r.payload, 1, r.priority, r.max_retries, r.lane, r.dedupe_key,
+                r.time_limit, r.customer, r.correlation_id, r.public_id, r.parent, r.redrive_of, r.metadata, {d.now},
+                {due}, {due}, {d.plus(due, "r.expires_in")}, {if_taken("'processing'", "'pending'")},
+                {if_taken("1", "0")}, {if_taken("CAST(%(worker)s AS bigint)", "NULL")}, {if_taken(d.now, "NULL")},
+                {if_taken(d.plus(d.now, "r.time_limit + 15"), "NULL")}
+            FROM {d.records("%(rows)s", NEW_JOB_COLUMNS)} WHERE true
             ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL AND fence = 0 AND status = 'pending'
             DO UPDATE SET {found}
             RETURNING id"""
