@@ -258,14 +258,27 @@ class Line:
 
     def _write(self, group: list[Outcome]) -> None:
         settled = settle(self.task, group, worker=self.crew.worker_id, taker=self.crew)
+        # It is committed: whatever fails from here on, the group is not written again.
         if settled.handed:
-            holders = {outcome.job.id: self.flights[outcome.job.id].holder for outcome in group}
-            self.crew.hand_over(settled.handed, next(iter(holders.values())))
+            holders = [flight.holder for outcome in group if (flight := self.flights.get(outcome.job.id))]
+            self.crew.hand_over(settled.handed, holders[0] if holders else self)
         was_full = self.release([outcome.job.id for outcome in group])
         if settled.lanes:
-            self.crew.wake_promoted(ledger.promote(settled.lanes))
+            self._promote(settled.lanes)
         if was_full:
             self.wake()
+
+    def _promote(self, lanes: set[str]) -> None:
+        """Let the next of these lanes begin; again until the database takes it, since nobody else knows of them."""
+        try:
+            connection.close_if_unusable_or_obsolete()
+            promoted = ledger.promote(lanes)
+        except DatabaseError as error:
+            connection.close()
+            log.warning("promote_waits", task=self.task.name, lanes=len(lanes), error=str(error))
+            self.crew.later(TRY_AGAIN, self._promote, lanes)
+            return
+        self.crew.wake_promoted(promoted)
 
     def release(self, job_ids: Sequence[int]) -> bool:
         """Free the places of these jobs; say whether somebody may be waiting for one."""

@@ -130,7 +130,9 @@ def _write_outcomes(
         task.write(effects)
     bad = [outcome for outcome in outcomes if not isinstance(outcome.ending, Complete)]
     failures = write_failures(task, bad, tally, worker, with_dead) if bad else []
-    settled.lanes |= {one.job.lane for one in done if one.job.lane}
-    settled.lanes |= {job.lane for job, ending in failures if job.lane and isinstance(ending, Fail)}
+    # Also of those that were fenced off: when the database cut us off in the commit, it may have got through, and
+    # then nobody has promoted for it yet. Promoting a lane that is busy does nothing.
+    waiting = {job.id for job, ending in failures if not isinstance(ending, Fail)}
+    settled.lanes |= {one.job.lane for one in outcomes if one.job.lane and one.job.id not in waiting}
     tally.write()
     return failures
