@@ -53,7 +53,9 @@ def refusal(request: HttpRequest) -> HttpResponse | None:
         return None
     largest = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     if largest is not None and _length(request) > largest:
-        return problems.response(413, f"The body is larger than {largest} bytes.", {"Connection": "close"})
+        return problems.response(413, f"The body is larger than {largest} bytes.")
+    if "HTTP_TRANSFER_ENCODING" in request.META:
+        return problems.response(411, "Send the body in one piece, with a Content-Length.")
     if _length(request) == 0:
         return problems.response(400, "The body is empty. Send JSON.")
     if request.content_type != "application/json":

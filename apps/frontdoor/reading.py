@@ -13,6 +13,7 @@ from apps.frontdoor.schemas import ConversationOut, LineOut, MessageOut, ReplyOu
 
 WIDGET = "widget"
 PAGE = 100
+SHOWN = ("public_id", "position", "direction", "text", "status", "is_fallback", "created_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def after(conversation: int, position: int) -> Page:
     visitor would read the answers in another order than the conversation has. One that failed is passed over;
     should it arrive after all, it takes a new place at the end.
     """
-    rows = list(Message.objects.filter(conversation=conversation).after(position)[:PAGE])
+    rows = list(Message.objects.filter(conversation=conversation).after(position).only(*SHOWN)[:PAGE])
     lines: list[LineOut] = []
     for row in rows:
         if row.status == Message.Status.PENDING:

@@ -30,7 +30,7 @@ def test_an_operation_says_how_it_refuses(name):
     declared = {int(status) for status in operation["responses"]}
     expected = {503}
     if "requestBody" in operation:
-        expected |= {400, 413, 415, 422}
+        expected |= {400, 411, 413, 415, 422}
     if "security" in operation:
         expected |= {401, 403}
     assert declared >= expected

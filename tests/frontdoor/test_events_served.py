@@ -44,6 +44,10 @@ class Events:
         )
         wait_until(lambda: accepts(self._port), 60, f"granian\n{tail(self.log)}")
 
+    def kill(self) -> None:
+        self.process.sweep_away()
+        wait_until(lambda: not accepts(self._port), what="the port to be free")
+
 
 @pytest.fixture
 def events(child_environment: dict[str, str], committed: None, tmp_path: Path) -> Iterator[Events]:
@@ -109,7 +113,7 @@ def test_a_restart_of_the_process_loses_nothing(events):
             return await asyncio.wait_for(read(session, events.url, visitor, number, last), 30)
 
     (first,) = asyncio.run(page(1))
-    events.process.sweep_away()
+    events.kill()
     says(visitor.conversation, "two")
     says(visitor.conversation, "three")
     events.start()

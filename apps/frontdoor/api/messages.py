@@ -32,7 +32,7 @@ KeyHeader = Annotated[
 @router.post(
     "/messages",
     auth=api_key(scopes.MESSAGES_WRITE),
-    response=answers(400, 401, 403, 404, 409, 413, 415, 422, 503, accepted=Accepted),
+    response=answers(400, 401, 403, 404, 409, 411, 413, 415, 422, 503, accepted=Accepted),
     operation_id="post_message",
     summary="Post a message that a person wrote",
 )

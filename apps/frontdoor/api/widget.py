@@ -30,7 +30,7 @@ After = Annotated[uuid.UUID | None, Query(description="Only what came after this
 @router.post(
     "/conversations",
     auth=None,
-    response=answers(400, 404, 413, 415, 422, 503, created=WidgetConversationOut),
+    response=answers(400, 404, 411, 413, 415, 422, 503, created=WidgetConversationOut),
     operation_id="start_widget_conversation",
     summary="Start a conversation",
 )
@@ -46,7 +46,7 @@ def start(request: HttpRequest, payload: WidgetStart) -> Status[WidgetConversati
 @router.post(
     "/messages",
     auth=token,
-    response=answers(400, 401, 403, 409, 413, 415, 422, 503, accepted=Accepted),
+    response=answers(400, 401, 403, 409, 411, 413, 415, 422, 503, accepted=Accepted),
     operation_id="post_widget_message",
     summary="Post a message",
 )
