@@ -16,9 +16,10 @@ import time
 from typing import IO, TYPE_CHECKING
 
 import structlog
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from apps.jobs import ledger
+from apps.jobs.life import DatabaseAway
 from apps.jobs.models import Job
 from apps.jobs.task import get_task
 
@@ -31,6 +32,7 @@ START_WITHIN = 30.0
 SLACK = 5.0
 DONE = "done"
 READY = "ready"
+GONE = "gone"
 
 
 class Quarantine:
@@ -53,32 +55,36 @@ class Quarantine:
         try:
             while not self.crew.stopping:
                 job_id = ledger.next_suspect(list(self.crew.lines))
-                if job_id is None:
+                if job_id is None or not self._try_alone(job_id):
                     return
-                self._try_alone(job_id)
         except Exception:
             log.exception("quarantine_error")
         finally:
             connection.close()
             self._busy.release()
 
-    def _try_alone(self, job_id: int) -> None:
+    def _try_alone(self, job_id: int) -> bool:
+        """Run it in the child; False where there is none, so that the next try is the sweeper's, a second later."""
         task = get_task(Job.objects.values_list("task", flat=True).get(pk=job_id))
         child = self._child_that_listens()
         why = "its process died with it, alone"
         if child is None or child.stdin is None:
-            return
+            return False
         try:
             child.stdin.write(f"{job_id} {self.crew.worker_id}\n")
             child.stdin.flush()
-            if _answer(child, task.time_limit + SLACK) == DONE:
-                return
-            if child.poll() is None:
+            answer = _answer(child, task.time_limit + SLACK)
+            if answer == DONE:
+                return True
+            if answer != GONE:
                 why = f"it ran beyond its {task.time_limit:g} s, alone"
         except BrokenPipeError:
             log.debug("quarantine_pipe", job=job_id)
+        if self.crew.stopping:  # its parent ends it: nobody's crash; it is taken back when this worker has ended
+            return False
         self.close()
         self._judge(job_id, why)
+        return True
 
     def _judge(self, job_id: int, why: str) -> None:
         from apps.jobs.taking_back import blame
@@ -116,7 +122,7 @@ class Quarantine:
 
 
 def _answer(child: subprocess.Popen[str], within: float) -> str:
-    """Return the child's next word for us, "" when it died or `within` seconds are over."""
+    """Return the child's next word for us, GONE when it died, "" when `within` seconds are over."""
     until = time.monotonic() + within
     out: IO[str] | None = child.stdout
     while out is not None and (left := until - time.monotonic()) > 0:
@@ -124,7 +130,7 @@ def _answer(child: subprocess.Popen[str], within: float) -> str:
         if readable:
             line = out.readline()
             if not line:
-                return ""
+                return GONE
             if line.startswith("quarantine:"):
                 return line.removeprefix("quarantine:").strip()
     return ""
@@ -137,7 +143,14 @@ def serve(lines: IO[str], answers: IO[str]) -> None:
     _say(answers, READY)
     for line in lines:
         job_id, worker = line.split()
-        run_one(int(job_id), worker=int(worker))
+        try:
+            connection.close_if_unusable_or_obsolete()
+            with contextlib.redirect_stdout(sys.stderr):  # what a task prints is not for the parent
+                run_one(int(job_id), worker=int(worker))
+        except (DatabaseError, DatabaseAway):
+            # Not the suspect's doing. It comes back when its lease is over.
+            log.exception("quarantine_database", job=job_id)
+            connection.close()
         _say(answers, DONE)
 
 
