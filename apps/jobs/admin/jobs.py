@@ -94,7 +94,7 @@ class StoryAdmin(ReadOnlyAdmin):
             '<a href="?customer={}">{}</a>', job.customer_id, job.customer or f"customer {job.customer_id}"
         )
 
-    @admin.display(description="attempts")
+    @admin.display(description="tries")
     def shown_attempts(self, job: Job) -> str:
         crashes = f", {job.crashes} crash{'' if job.crashes == 1 else 'es'}" if job.crashes else ""
         return f"{job.attempts}{crashes}"

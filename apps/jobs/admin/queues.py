@@ -21,7 +21,7 @@ from apps.jobs.admin.read_only import ReadOnlyAdmin
 from apps.jobs.models import PARKED, Job, QueueOverview, Worker
 
 # A constant, in literals: SQLite uses a partial index only where it reads its very condition in the statement.
-WAITING = RawSQL("status IN ('pending', 'retry')", [], output_field=BooleanField())  # nosec B611
+WAITING = RawSQL("status IN ('pending', 'retry')", [], output_field=BooleanField())
 
 
 @dataclass(slots=True)
