@@ -6,10 +6,12 @@ mean is the channel's business; what follows from it is the ledger's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from itertools import starmap
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -51,29 +53,14 @@ class SendMessage(JobTask):
     time_limit = 30
 
     def read(self, jobs: list[ClaimedJob]) -> dict[int, Any | Ending]:
-        messages = _with_account(jobs)
-        return {job.id: self._parcel(messages.get(job.data.message)) for job in jobs}
-
-    def _parcel(self, message: Message | None) -> Parcel | Ending:
-        if message is None:
-            return Fail("the message is gone", "message_gone")
-        if message.status not in UNSENT:
-            return Complete()  # it got there after all, before this job's turn came
-        conversation = message.conversation
-        account = conversation.account
-        if not account.is_active:
-            return Fail("its channel account is switched off; switch it on and try again", "account_inactive")
-        return Parcel(
-            Outgoing(
-                message_id=str(message.public_id),
-                conversation_id=str(conversation.public_id),
-                recipient=conversation.contact.external_id,
-                text=message.text,
-                credentials=account.credentials,
-                account=str(account.public_id),
-            ),
-            reference=f"message:{message.public_id}",
-        )
+        rows = {row.pk: row for row in starmap(Row, _rows(jobs))}
+        accounts = ChannelAccount.objects.in_bulk({row.account for row in rows.values()})
+        return {
+            job.id: _parcel(rows[job.data.message], accounts)
+            if job.data.message in rows
+            else Fail("the message is gone", "message_gone")
+            for job in jobs
+        }
 
     async def call(self, item: Parcel) -> dict[str, str]:
         sent = await channels.get(self.channel).send(item.outgoing)
@@ -118,10 +105,47 @@ class SendMessage(JobTask):
             transaction.on_commit(partial(channels.get(self.channel).announce, ids), robust=True)
 
 
-def _with_account(jobs: list[ClaimedJob]) -> dict[int, Message]:
-    """The messages of these jobs with all that a send needs. One query."""
-    return Message.objects.select_related("conversation__contact", "conversation__account").in_bulk(
-        [job.data.message for job in jobs]
+class Row(NamedTuple):
+    """A message as a send needs it. Not a model: hundreds of them are read at once."""
+
+    pk: int
+    public_id: UUID
+    status: str
+    text: str
+    conversation: UUID
+    recipient: str
+    account: int
+
+
+def _rows(jobs: list[ClaimedJob]) -> Iterable[tuple[Any, ...]]:
+    """The messages of these jobs with all that a send needs. One query, and one for their accounts."""
+    return Message.objects.filter(pk__in=[job.data.message for job in jobs]).values_list(
+        "pk",
+        "public_id",
+        "status",
+        "text",
+        "conversation__public_id",
+        "conversation__contact__external_id",
+        "conversation__account_id",
+    )
+
+
+def _parcel(row: Row, accounts: Mapping[int, ChannelAccount]) -> Parcel | Ending:
+    if row.status not in UNSENT:
+        return Complete()  # it got there after all, before this job's turn came
+    account = accounts[row.account]
+    if not account.is_active:
+        return Fail("its channel account is switched off; switch it on and try again", "account_inactive")
+    return Parcel(
+        Outgoing(
+            message_id=str(row.public_id),
+            conversation_id=str(row.conversation),
+            recipient=row.recipient,
+            text=row.text,
+            credentials=account.credentials,
+            account=str(account.public_id),
+        ),
+        reference=f"message:{row.public_id}",
     )
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from django.db.models import Q
+from itertools import starmap
+from typing import Any, NamedTuple
 
 from apps.ai import registry as providers
 from apps.ai.base import ChatLine, Passage, Turn
@@ -43,11 +42,11 @@ class TurnItem:
 def read_turns(payloads: Sequence[TurnPayload]) -> dict[TurnPayload, TurnItem | None]:
     """Return the item of each turn; None where nothing is left to answer.
 
-    Three queries however many turns, two more where a knowledge base is asked.
+    Two queries however many turns, two more where a knowledge base is asked.
     """
     ids = {payload.conversation for payload in payloads}
     conversations = {one.pk: one for one in Conversation.objects.with_chatbot().filter(pk__in=ids)}
-    messages = _messages(payloads)
+    messages = _messages(payloads, conversations)
     items: dict[TurnPayload, TurnItem | None] = {}
     for payload in payloads:
         conversation = conversations.get(payload.conversation)
@@ -56,37 +55,57 @@ def read_turns(payloads: Sequence[TurnPayload]) -> dict[TurnPayload, TurnItem | 
     return items
 
 
-def _messages(payloads: Sequence[TurnPayload]) -> dict[TurnPayload, list[Message]]:
-    each = [payload for payload in payloads if payload.position is not None]
-    merged = [payload for payload in payloads if payload.position is None]
-    by_conversation: dict[int, list[Message]] = defaultdict(list)
-    seen: set[int] = set()
-    for message in _context(each, merged):
-        if message.pk not in seen:
-            seen.add(message.pk)
-            by_conversation[message.conversation_id].append(message)
-    return {
-        payload: [
-            message
-            for message in by_conversation[payload.conversation]
-            if payload.position is None or payload.position - CONTEXT < message.position <= payload.position
-        ]
-        for payload in payloads
-    }
+class Line(NamedTuple):
+    """A message as a turn needs it. Not a model: hundreds of them are read at once."""
+
+    pk: int
+    conversation: int
+    position: int
+    direction: str
+    status: str
+    text: str
 
 
-def _context(each: list[TurnPayload], merged: list[TurnPayload]) -> Iterable[Message]:
-    if merged:
-        yield from Message.objects.context_for([payload.conversation for payload in merged], last=CONTEXT)
-    if each:
-        wanted = Q()
-        for payload in each:
-            last = payload.position or 0
-            wanted |= Q(conversation_id=payload.conversation, position__gt=last - CONTEXT, position__lte=last)
-        yield from Message.objects.filter(wanted).order_by("conversation_id", "position")
+def _messages(
+    payloads: Sequence[TurnPayload], conversations: dict[int, Conversation]
+) -> dict[TurnPayload, list[Line]]:
+    by_conversation: dict[int, list[Line]] = defaultdict(list)
+    for line in _context(payloads, conversations):
+        by_conversation[line.conversation].append(line)
+    found = {}
+    for payload in payloads:
+        lines = by_conversation[payload.conversation]
+        if payload.position is not None:
+            lines = [line for line in lines if line.position <= payload.position]
+        found[payload] = lines[-CONTEXT:]
+    return found
 
 
-def _item(payload: TurnPayload, conversation: Conversation, messages: list[Message]) -> TurnItem | None:
+def _context(payloads: Sequence[TurnPayload], conversations: dict[int, Conversation]) -> Iterable[Line]:
+    """The last messages of each conversation, from far enough back; one query.
+
+    A turn that answers one message by itself may lie some messages back; one that lies far back is read apart.
+    """
+    near, far = set(), []
+    for payload in payloads:
+        conversation = conversations.get(payload.conversation)
+        if conversation and payload.position and conversation.message_count - payload.position > CONTEXT:
+            far.append(payload)
+        elif conversation:
+            near.add(payload.conversation)
+    back = CONTEXT if all(payload.position is None for payload in payloads) else 2 * CONTEXT
+    columns = ("pk", "conversation_id", "position", "direction", "status", "text")
+    if near:
+        yield from starmap(Line, Message.objects.context_for(near, last=back).values_list(*columns))
+    for payload in far:
+        last = payload.position or 0
+        rows = Message.objects.filter(
+            conversation=payload.conversation, position__gt=last - CONTEXT, position__lte=last
+        ).order_by("position")
+        yield from starmap(Line, rows.values_list(*columns))
+
+
+def _item(payload: TurnPayload, conversation: Conversation, messages: list[Line]) -> TurnItem | None:
     asked = [message for message in messages if message.direction == Message.Direction.IN]
     if payload.message is not None:
         asked = [message for message in asked if message.pk == payload.message]

@@ -37,7 +37,7 @@ def add_messages(new: Sequence[NewMessage]) -> list[Message]:
 
     Three statements however many there are: lock the conversations (in the order of their keys, so that two
     groups can't wait for each other), insert, move `message_count` and `last_message_at`. None at all for an
-    empty list. Each message carries its conversation as it now is, so that reading it costs nothing more.
+    empty list.
 
     Must be called inside a transaction: the locks last until its commit, which is what makes the order of
     positions the order of commits. Raises TransactionManagementError outside of one, and
@@ -49,26 +49,24 @@ def add_messages(new: Sequence[NewMessage]) -> list[Message]:
         raise transaction.TransactionManagementError(
             "add_messages needs a transaction around it: call it inside transaction.atomic()."
         )
-    conversations = lock_conversations(message.conversation_id for message in new)
+    counts = lock_conversations(message.conversation_id for message in new)
     now = timezone.now()
     messages = []
     for item in new:
-        conversation = conversations[item.conversation_id]
-        conversation.message_count += 1
-        conversation.last_message_at = now
-        messages.append(_message(item, conversation, now))
+        counts[item.conversation_id] += 1
+        messages.append(_message(item, counts[item.conversation_id], now))
     Message.objects.bulk_create(messages)
     advance_counts(Counter(item.conversation_id for item in new), last_message_at=now)
     return messages
 
 
-def lock_conversations(pks: Iterable[int]) -> dict[int, Conversation]:
-    """Lock these conversations until the transaction ends. One statement.
+def lock_conversations(pks: Iterable[int]) -> dict[int, int]:
+    """Lock these conversations until the transaction ends; returns the message_count of each. One statement.
 
     Raises Conversation.DoesNotExist when one is gone.
     """
     wanted = set(pks)
-    found = {conversation.pk: conversation for conversation in Conversation.objects.locked(wanted)}
+    found = dict(Conversation.objects.locked(wanted).values_list("pk", "message_count"))
     if missing := wanted - found.keys():
         raise Conversation.DoesNotExist(f"No conversation with key {sorted(missing)}.")
     return found
@@ -92,12 +90,12 @@ def advance_counts(by: Counter[int], *, last_message_at: datetime) -> None:
     )
 
 
-def _message(item: NewMessage, conversation: Conversation, now: datetime) -> Message:
+def _message(item: NewMessage, position: int, now: datetime) -> Message:
     inbound = item.direction == Message.Direction.IN
     return Message(
         public_id=item.public_id if isinstance(item.public_id, UUID) else UUID(item.public_id),
-        conversation=conversation,
-        position=conversation.message_count,
+        conversation_id=item.conversation_id,
+        position=position,
         direction=item.direction,
         text=storable(item.text),
         status=item.status or (Message.Status.RECEIVED if inbound else Message.Status.PENDING),

@@ -14,6 +14,7 @@ from django.db.models import Case, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from apps.conversations.lookups import TextByKey
 from apps.conversations.models import Message
 from apps.conversations.services.messages import advance_counts, lock_conversations
 from apps.conversations.text import storable
@@ -46,8 +47,8 @@ def mark_failed(failures: Sequence[Failure]) -> int:
     pks = [failure.message_id for failure in failures]
     return _lowest_first(Message.objects.filter(pk__in=pks, status=Status.PENDING)).update(
         status=Status.FAILED,
-        error_code=_each({failure.message_id: storable(failure.code)[:100] for failure in failures}),
-        error=_each({failure.message_id: storable(failure.error) for failure in failures}),
+        error_code=TextByKey({failure.message_id: storable(failure.code)[:100] for failure in failures}),
+        error=TextByKey({failure.message_id: storable(failure.error) for failure in failures}),
     )
 
 
@@ -70,7 +71,7 @@ def advance(
     before = Message.RANKING[: Message.RANKING.index(Status(status))]
     values: dict[str, Any] = {"status": status, "sent_at": Coalesce("sent_at", Value(timezone.now()))}
     if provider_message_ids and any(provider_message_ids.values()):
-        values["provider_message_id"] = _each(
+        values["provider_message_id"] = TextByKey(
             {pk: storable(text)[:255] for pk, text in provider_message_ids.items()}
         )
     moved = _lowest_first(
@@ -88,11 +89,11 @@ def _revive(message_ids: Sequence[int], values: dict[str, Any]) -> int:
     if not rows:
         return 0
     with transaction.atomic(savepoint=False):
-        conversations = lock_conversations(conversation_id for _, conversation_id in rows)
+        counts = lock_conversations(conversation_id for _, conversation_id in rows)
         places: dict[int, int] = {}
         for pk, conversation_id in rows:
-            conversations[conversation_id].message_count += 1
-            places[pk] = conversations[conversation_id].message_count
+            counts[conversation_id] += 1
+            places[pk] = counts[conversation_id]
         # Whoever revives holds the conversation's lock. A row that somebody else revived since we looked no
         # longer matches, and its place stays empty.
         moved = failed.update(**values, position=_each(places), error="", error_code="")
