@@ -54,7 +54,7 @@ def test_jobs_in_every_state_are_named_in_words(staff):
     text = page(staff, "job_changelist")
     for state in ("behind another of its lane", "running", "again in 20 min", "due in 3 h", "completed"):
         assert state in text
-    assert "5.0 s<br>1 min" in text
+    assert "5.0 s, <br>1 min" in text
     assert f"?customer={customer.pk}" in text
     assert "5 jobs" in text
     assert "completed" in page(staff, "job_change", done.pk)

@@ -129,7 +129,7 @@ class JobAdmin(StoryAdmin):
 
     @admin.display(description="waited, ran")
     def took(self, job: Job) -> str:
-        return format_html("{}<br>{}", words.waited(job), words.ran(job))
+        return format_html("{}, <br>{}", words.waited(job), words.ran(job))
 
     @admin.display(description="customer, lane")
     def whose(self, job: Job) -> str:
