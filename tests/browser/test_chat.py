@@ -175,7 +175,14 @@ def test_a_conversation_that_was_closed_goes_on_in_a_new_one(house, worker, tab)
     wait_until(lambda: closed_is_noticed(page), 10, "the door to notice")
     ask(page, "And now, when is it open?")
     expect(theirs(page)).to_have_count(2)
-    expect(page.locator("#log .note")).to_be_visible()
+    expect(page.locator("#log .note")).to_have_count(1)
+    said = [text.strip() for text in page.locator("#log > li").all_inner_texts()]
+    (border,) = [place for place, text in enumerate(said) if text.startswith("A new conversation")]
+    assert QUESTION in said[1]
+    assert ANSWER.search(said[2])
+    assert "And now" in said[border + 1]
+    assert ANSWER.search(said[border + 2])
+    assert len(said) == border + 3
 
 
 def closed_is_noticed(page: Page) -> bool:

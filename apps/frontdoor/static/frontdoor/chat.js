@@ -28,6 +28,7 @@ const transcript = new Transcript({
 });
 
 let stream = null;
+let conversation = null; // the one on the page
 let unsent = [];
 let posting = Promise.resolve();
 
@@ -37,6 +38,10 @@ function listen() {
   stream?.stop();
   stream = null;
   if (!memory.token) return;
+  if (conversation && conversation !== memory.known.conversation) {
+    transcript.beginAnew("A new conversation begins here.");
+  }
+  conversation = memory.known.conversation;
   const mine = new Stream({
     url: events,
     api,
@@ -45,7 +50,7 @@ function listen() {
     calls: {
       message: (line) => stream === mine && heard(line),
       state: (state) => stream === mine && showLink(state),
-      refused: () => stream === mine && giveUp(),
+      refused: (status) => stream === mine && giveUp(status),
     },
   });
   stream = mine;
@@ -64,15 +69,15 @@ function heard(line) {
 }
 
 function showLink(state) {
-  const words = { away: "Reconnecting…", live: "", polling: "" }[state];
+  const words = { away: "Reconnecting…", off: "Switched off", live: "", polling: "" }[state];
   $("link").textContent = words;
   $("link").hidden = !words;
 }
 
-// The token opens nothing any more (the conversation was deleted, or the chat switched off).
-function giveUp() {
-  if (memory.token) memory.keep(null);
-  showLink("live");
+// 401: the token opens nothing any more. 403: the chat is switched off; it may come back, so the token is kept.
+function giveUp(status) {
+  if (status === 401) memory.keep(null);
+  showLink(status === 401 ? "live" : "off");
   awaitAnswer(false);
 }
 
@@ -123,7 +128,6 @@ async function post(message) {
   } catch (error) {
     if (!(error instanceof Refused) || ![401, 409].includes(error.status)) throw error;
     memory.keep(null); // closed or gone: go on in a new one
-    transcript.note("A new conversation begins here.");
     await begin();
     return api.post(memory.token, message.id, message.text);
   }

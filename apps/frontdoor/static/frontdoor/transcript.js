@@ -2,10 +2,15 @@
 
 const NEAR = 80;
 
+function isBehind(line, other) {
+  return line.part === other.part ? line.position > other.position : line.part > other.part;
+}
+
 export class Transcript {
   constructor({ log, scroller, newest, name }) {
     Object.assign(this, { log, scroller, newest, name });
     this.lines = new Map(); // message id → line
+    this.part = 1; // positions begin anew with each conversation
     newest.addEventListener("click", () => this.toEnd());
     scroller.addEventListener("scroll", () => {
       if (this.isAtEnd) this.newest.hidden = true;
@@ -24,7 +29,7 @@ export class Transcript {
 
   // A line of this page that the server doesn't know yet.
   addUnsent(message) {
-    const line = this.#make("in", message.text, Infinity);
+    const line = this.#make("in", message.text, Infinity, Infinity);
     message.line = line;
     this.#place(line);
     this.toEnd();
@@ -48,20 +53,22 @@ export class Transcript {
   // A line as the server tells it. Known ones only find their place.
   show({ id, position, direction, text }) {
     const wasAtEnd = this.isAtEnd;
-    const line = this.lines.get(id) ?? this.#make(direction, text, position);
-    line.position = position;
-    line.id = id;
+    const line = this.lines.get(id) ?? this.#make(direction, text);
+    Object.assign(line, { id, position, part: this.part });
     this.lines.set(id, line);
     this.#place(line);
     if (wasAtEnd) this.toEnd();
     else if (direction === "out") this.newest.hidden = false;
   }
 
-  note(text) {
+  // What follows is another conversation.
+  beginAnew(text) {
+    this.part += 1;
     const node = document.createElement("li");
     node.className = "note";
     node.textContent = text;
-    this.log.append(node);
+    node.line = { node, part: this.part, position: 0 };
+    this.#place(node.line);
   }
 
   // state: "sending", "sent", "failed"; `again` makes the button.
@@ -84,7 +91,7 @@ export class Transcript {
     if (this.isAtEnd) this.toEnd();
   }
 
-  #make(direction, text, position) {
+  #make(direction, text, part, position) {
     const node = document.createElement("li");
     node.className = `line ${direction}`;
     const who = document.createElement("span");
@@ -95,14 +102,14 @@ export class Transcript {
     bubble.dir = "auto";
     bubble.textContent = text;
     node.append(who, bubble);
-    const line = { node, position };
+    const line = { node, part, position };
     node.line = line;
     return line;
   }
 
   #place(line) {
     let before = this.log.lastElementChild;
-    while (before && (before === line.node || (before.line && before.line.position > line.position))) {
+    while (before && (before === line.node || (before.line && isBehind(before.line, line)))) {
       before = before.previousElementSibling;
     }
     const next = before ? before.nextElementSibling : this.log.firstElementChild;
