@@ -114,6 +114,9 @@ def _item(payload: TurnPayload, conversation: Conversation, messages: list[Line]
     if not asked:
         return None
     chatbot = conversation.account.chatbot
+    # What is asked stands last, also where the answer to something earlier, or a fallback, came after it.
+    open_ones = {message.pk for message in asked}
+    messages = sorted(messages, key=lambda message: message.pk in open_ones)
     return TurnItem(
         conversation=conversation.pk,
         channel=conversation.account.channel,
