@@ -203,6 +203,22 @@ def closed_is_noticed(page: Page) -> bool:
     )
 
 
+def test_who_reads_further_up_is_left_alone(house, tab, picture):
+    page = tab()
+    ask(page, "A long story.\n" * 60 + "When is the library open?")
+    expect(page.locator("#waiting")).to_be_visible()
+    page.locator("#lines").evaluate("lines => { lines.scrollTop = 0; }")
+    with house.worker("later"):
+        expect(theirs(page)).to_have_count(1)
+    newest = page.get_by_role("button", name="New messages")
+    expect(newest).to_be_visible()
+    assert page.locator("#lines").evaluate("lines => lines.scrollTop") == 0
+    picture(page, "further-up")
+    newest.click()
+    expect(theirs(page)).to_be_in_viewport()
+    expect(newest).to_be_hidden()
+
+
 def test_the_keyboard_is_enough(worker, tab):
     page = tab()
     field = page.get_by_label("Your message")
