@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Min, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from apps.jobs.models import IdempotencyKey, Job, JobAttempt, JobCounter, Worker
@@ -80,9 +80,8 @@ def _prune_window(first: int, last: int) -> int:
 def _anything_old_after(position: int) -> bool:
     """Whether the job after `position` was made long enough ago for something behind it to be past its time."""
     soonest = min((queue.keep_completed for queue in settings.QUEUES.values()), default=3600)
-    oldest = Job.objects.filter(pk__gt=position, pk__lte=position + BATCH).aggregate(at=Min("created_at"))[
-        "at"
-    ]
+    # The next row, however far away: behind rows that are kept there may be a gap of any width.
+    oldest = Job.objects.filter(pk__gt=position).order_by("pk").values_list("created_at", flat=True).first()
     return oldest is not None and oldest < timezone.now() - timedelta(seconds=soonest)
 
 
