@@ -215,9 +215,12 @@ def _hand_over(rows: list[_Row]) -> None:
         lane = row.new.lane
         if lane is not None and lane in busy:
             continue
+        if lane is None and row.new.dedupe_key:
+            continue  # one by this key may wait; in a lane it would have made the lane busy
         if mine.reserve(row.task.name):
             row.taken = mine
-            busy.add(lane)
+        if lane is not None:
+            busy.add(lane)  # also without a place: the next of its lane must not overtake it
 
 
 def _insert(rows: list[_Row], text: str) -> None:
