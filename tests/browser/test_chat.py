@@ -57,6 +57,14 @@ def test_a_question_and_its_answer(worker, tab, picture):
     picture(page, "answered")
 
 
+def test_one_process_may_serve_everything(house, worker, context):
+    """As in the demo: pages, API and live stream from the ASGI application."""
+    page = context.new_page()
+    page.goto(f"{house.start_events()}/chat/{house.seeded['library']}")
+    ask(page)
+    expect(theirs(page)).to_contain_text(ANSWER)
+
+
 def test_a_reload_keeps_the_conversation(worker, tab):
     page = tab()
     ask(page)
