@@ -24,6 +24,7 @@ from django.db import DatabaseError, connection
 
 from apps.jobs import bell, leases, ledger, life
 from apps.jobs.claimed import ClaimedJob
+from apps.jobs.connections import drop_if_broken
 from apps.jobs.life import Ready
 from apps.jobs.line import Line
 from apps.jobs.sweeper import Sweeper
@@ -154,7 +155,7 @@ class Crew:
     def _heartbeat(self) -> None:
         while not self._stopped.wait(leases.HEARTBEAT):
             try:
-                connection.close_if_unusable_or_obsolete()
+                drop_if_broken()
                 if not ledger.heartbeat(self.worker_id, lease=leases.LEASE):
                     # We were declared gone (stopped for longer than the lease). The fence keeps our old
                     # jobs from writing; new ones are claimed under a new name.

@@ -15,6 +15,8 @@ from typing import Generic, TypeVar
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
+from apps.jobs.connections import drop_if_broken
+
 log = structlog.get_logger(__name__)
 
 Item = TypeVar("Item")
@@ -62,7 +64,7 @@ class GroupCommit(Generic[Item, Result]):
                     self._changed.wait()
                 group, self._waiting = self._waiting[:LARGEST_GROUP], self._waiting[LARGEST_GROUP:]
             try:
-                connection.close_if_unusable_or_obsolete()
+                drop_if_broken()
                 self._commit(group)
             except BaseException as error:
                 connection.close()

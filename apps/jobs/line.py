@@ -19,6 +19,7 @@ from django.db import DatabaseError, IntegrityError, connection
 
 from apps.jobs import bell, ledger, life
 from apps.jobs.claimed import ClaimedJob
+from apps.jobs.connections import drop_if_broken
 from apps.jobs.life import DatabaseAway, Outcome, Ready
 from apps.jobs.queue import page
 from apps.jobs.settling import settle
@@ -148,7 +149,7 @@ class Line:
                     return
 
     def _claim(self, places: int) -> tuple[list[ClaimedJob], int]:
-        connection.close_if_unusable_or_obsolete()
+        drop_if_broken()
         for _ in range(3):
             try:
                 return ledger.claim(self.task.name, places=places, worker=self.crew.worker_id)
@@ -184,7 +185,7 @@ class Line:
     def _admit_again(self, jobs: Sequence[ClaimedJob]) -> None:
         """The database was away between claim and call: hand back; whoever is first claims them again."""
         try:
-            connection.close_if_unusable_or_obsolete()
+            drop_if_broken()
             ledger.hand_back(jobs)
         except DatabaseError:
             connection.close()
@@ -240,7 +241,7 @@ class Line:
                     self._settling = False
                     return
             try:
-                connection.close_if_unusable_or_obsolete()
+                drop_if_broken()
                 self._write(group)
             except (DatabaseAway, DatabaseError) as error:
                 connection.close()
@@ -271,7 +272,7 @@ class Line:
     def _promote(self, lanes: set[str]) -> None:
         """Let the next of these lanes begin; again until the database takes it, since nobody else knows of them."""
         try:
-            connection.close_if_unusable_or_obsolete()
+            drop_if_broken()
             promoted = ledger.promote(lanes)
         except DatabaseError as error:
             connection.close()

@@ -13,12 +13,14 @@ import subprocess  # nosec B404 - our own interpreter, no shell
 import sys
 import threading
 import time
+from queue import SimpleQueue
 from typing import IO, TYPE_CHECKING
 
 import structlog
 from django.db import DatabaseError, connection
 
 from apps.jobs import ledger
+from apps.jobs.connections import drop_if_broken
 from apps.jobs.life import DatabaseAway
 from apps.jobs.models import Job
 from apps.jobs.task import get_task
@@ -30,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 START_WITHIN = 30.0
 SLACK = 5.0
+ORPHAN_SECONDS = 3.0
+"""How long a child whose parent is gone may go on with its job."""
 DONE = "done"
 READY = "ready"
 GONE = "gone"
@@ -80,7 +84,9 @@ class Quarantine:
                 why = f"it ran beyond its {task.time_limit:g} s, alone"
         except BrokenPipeError:
             log.debug("quarantine_pipe", job=job_id)
-        if self.crew.stopping:  # its parent ends it: nobody's crash; it is taken back when this worker has ended
+        if (
+            self.crew.stopping
+        ):  # its parent ends it: nobody's crash; it is taken back when this worker has ended
             return False
         self.close()
         self._judge(job_id, why)
@@ -137,21 +143,36 @@ def _answer(child: subprocess.Popen[str], within: float) -> str:
 
 
 def serve(lines: IO[str], answers: IO[str]) -> None:
-    """The child's side: run the jobs whose ids come in, one at a time."""
+    """The child's side: run the jobs whose ids come in, one at a time. The process ends with its parent."""
     from apps.jobs.drain import run_one
 
+    told: SimpleQueue[str | None] = SimpleQueue()
+    over = threading.Event()
+    threading.Thread(target=_listen, args=(lines, told, over), name="listener", daemon=True).start()
     _say(answers, READY)
+    try:
+        while (line := told.get()) is not None:
+            job_id, worker = line.split()
+            try:
+                drop_if_broken()
+                with contextlib.redirect_stdout(sys.stderr):  # what a task prints is not for the parent
+                    run_one(int(job_id), worker=int(worker))
+            except (DatabaseError, DatabaseAway):
+                # Not the suspect's doing. It comes back when its lease is over.
+                log.exception("quarantine_database", job=job_id)
+                connection.close()
+            _say(answers, DONE)
+    finally:
+        over.set()
+
+
+def _listen(lines: IO[str], told: SimpleQueue[str | None], over: threading.Event) -> None:
     for line in lines:
-        job_id, worker = line.split()
-        try:
-            connection.close_if_unusable_or_obsolete()
-            with contextlib.redirect_stdout(sys.stderr):  # what a task prints is not for the parent
-                run_one(int(job_id), worker=int(worker))
-        except (DatabaseError, DatabaseAway):
-            # Not the suspect's doing. It comes back when its lease is over.
-            log.exception("quarantine_database", job=job_id)
-            connection.close()
-        _say(answers, DONE)
+        told.put(line)
+    told.put(None)
+    # The parent is gone. A job that never ends would run for ever: nobody is left to judge it.
+    if not over.wait(ORPHAN_SECONDS):
+        os._exit(1)
 
 
 def _say(answers: IO[str], word: str) -> None:

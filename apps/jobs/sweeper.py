@@ -15,6 +15,7 @@ import structlog
 from django.db import DatabaseError, connection, transaction
 
 from apps.jobs import failures, leases, ledger
+from apps.jobs.connections import drop_if_broken
 from apps.jobs.endings import Fail
 from apps.jobs.quarantine import Quarantine
 from apps.jobs.taking_back import take_back_abandoned
@@ -49,7 +50,7 @@ class Sweeper:
                 self._seen_since = now
             self._last_tick = now
             try:
-                connection.close_if_unusable_or_obsolete()
+                drop_if_broken()
                 self.wake_due()
                 if now >= self._next_round:
                     self._next_round = now + ROUND
