@@ -3,8 +3,6 @@
 import json
 import os
 
-import pytest
-
 from tests.servers.processes import run as run_command
 from tests.servers.switchboard import PYTHON
 from tests.survival.houses import on
@@ -30,21 +28,46 @@ def states(house, ids):
     return {(row["status"], row["failure_reason"]): row["n"] for row in rows}
 
 
+def children(house, worker):
+    """Processes of the house that are neither a server of it nor the worker."""
+    return [pid for pid in house.strays() if pid != worker]
+
+
 @on("embedded", "postgres-redis")
-@pytest.mark.parametrize("task", ["survival.exit_hard", "survival.never_ends"])
-def test_what_kills_its_worker_ends_as_poison_and_its_hundred_neighbours_complete(house, task, figure):
+def test_what_kills_its_worker_ends_as_poison_and_its_hundred_neighbours_complete(house, figure):
     house.witness.behave("mark", delay=0.2)
     neighbours = enqueue(house, "survival.neighbour", 100)
-    (bad,) = enqueue(house, task, 1)
+    bad = enqueue(house, "survival.exit_hard", 1) + enqueue(house, "survival.never_ends", 1)
     with house.worker("fragile", queues=QUEUES, supervised=True) as worker:
-        wait_until(lambda: states(house, [bad]) == {("failed", "poison"): 1}, 90, f"{task} to be found out")
+        wait_until(
+            lambda: states(house, bad) == {("failed", "poison"): 2},
+            120,
+            f"both to be found out\n{house.ledger.story()}",
+        )
         house.ledger.settled(90)
         deaths = len(worker.deaths)
     assert states(house, neighbours) == {("completed", ""): 100}
-    job = house.ledger.rows("SELECT crashes, closed_at FROM jobs_job WHERE id = %s", bad)[0]
-    assert job == {"crashes": 3, "closed_at": None}  # a dead letter that waits for a person
-    assert deaths >= 2  # the third time it ran in a quarantine child, and the worker lived
-    figure(f"{task}: poison after {deaths} deaths of the worker; 100 neighbours completed")
+    for job in bad:
+        row = house.ledger.rows("SELECT crashes, closed_at FROM jobs_job WHERE id = %s", job)[0]
+        assert row == {"crashes": 3, "closed_at": None}  # a dead letter that waits for a person
+    assert deaths >= 2  # the third time each ran in a quarantine child, and the worker lived
+    figure(f"os._exit and never ending: poison after {deaths} deaths of the worker; 100 neighbours completed")
+
+
+@on("embedded")
+def test_a_quarantine_child_does_not_outlive_its_worker(house):
+    """Its job may never end; without its parent nobody would judge it, and it would run for ever."""
+    (bad,) = enqueue(house, "survival.never_ends", 1)
+    with house.worker("fragile", queues=QUEUES, supervised=True) as worker:
+
+        def alone():
+            row = house.ledger.rows("SELECT status, crashes FROM jobs_job WHERE id = %s", bad)[0]
+            return row == {"status": "processing", "crashes": 2} and children(house, worker.pid)
+
+        (child,) = wait_until(alone, 60, f"the suspect to run in a child\n{house.ledger.story()}")
+        worker.process.kill9()
+        wait_until(lambda: child not in house.strays(), 5, "the child to follow its worker")
+        wait_until(lambda: states(house, [bad]) == {("failed", "poison"): 1}, 60, "the next worker to judge")
 
 
 @on("embedded", "postgres-redis")
