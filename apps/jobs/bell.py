@@ -95,6 +95,7 @@ class Ringer:
         try:
             current_app.send_task(task, queue=queue, retry=False, ignore_result=True)
         except Exception as error:  # whatever the broker's library raises: the sweeper will find the job
+            silence(task)  # the key would keep the next bell from ringing
             if time.monotonic() >= self._complain_at:
                 self._complain_at = time.monotonic() + COMPLAIN_EVERY
                 log.warning("bell_not_rung", task=task, error=str(error), hint="the sweeper finds the work")
