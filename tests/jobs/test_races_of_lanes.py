@@ -47,7 +47,9 @@ def stopped_claim(monkeypatch):
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [GATE])
 
-    return start, let_go
+    yield start, let_go
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_unlock_all()")  # also after a failure, or the claim waits for ever
 
 
 def test_of_two_claims_of_one_job_the_second_gets_nothing(second):
