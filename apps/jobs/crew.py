@@ -166,10 +166,15 @@ class Crew:
                 log.warning("heartbeat_failed", error=str(error))
 
     def _watch(self) -> None:
-        self._turned_at = time.monotonic()
+        self._turned_at = looked_at = time.monotonic()
         while not self._stopped.wait(1.0):
+            now = time.monotonic()
+            if now - looked_at > SILENT_LOOP:
+                # The whole process was asleep (SIGSTOP, a frozen container): the loop had no chance to turn.
+                self._turned_at = now
+            looked_at = now
             self._loop.call_soon_threadsafe(self._turned)
-            silent = time.monotonic() - self._turned_at
+            silent = now - self._turned_at
             if silent > SILENT_LOOP:
                 self._bail_out(f"the event loop has been silent for {silent:.0f} s", [])
             overrun = [
