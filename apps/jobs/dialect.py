@@ -33,13 +33,13 @@ class Dialect:
             return f"EXTRACT(EPOCH FROM ({later} - {earlier}))::float8"
         return f"((julianday({later}) - julianday({earlier})) * 86400.0)"
 
-    def records(self, rows: str, columns: Mapping[str, str]) -> str:
-        """SQL for a table `r` made of one JSON parameter `rows`, a list of objects; `columns`: name -> type."""
+    def records(self, rows: str, columns: Mapping[str, str], alias: str) -> str:
+        """SQL for a table made of one JSON parameter `rows`, a list of objects; `columns`: name -> type."""
         if self.vendor == "postgresql":
             typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-            return f"jsonb_to_recordset({rows}) AS r({typed})"
+            return f"jsonb_to_recordset({rows}) AS {alias}({typed})"
         values = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in columns)
-        return f"(SELECT {values} FROM json_each({rows})) r"  # noqa: S608 - names of ours
+        return f"(SELECT {values} FROM json_each({rows})) {alias}"  # noqa: S608 - names of ours
 
 
 POSTGRESQL = Dialect(

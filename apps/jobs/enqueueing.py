@@ -80,7 +80,9 @@ def enqueue_many(new: Sequence[NewJob]) -> list[Enqueued]:
     _hand_over(rows)
     _insert([row for row in rows if row.new.debounce is None], statements().insert)
     _insert([row for row in rows if row.new.debounce is not None], statements().insert_debounced)
-    to_ring = {(row.task.name, row.task.queue) for row in rows if not row.taken and row.is_due}
+    to_ring = {
+        (row.task.name, row.task.queue) for row in rows if row.is_due and not row.taken and not row.merged
+    }
     if to_ring:
         transaction.on_commit(partial(bell.ring_all, to_ring))
     return [Enqueued(row.id, row.task.name, row.task.queue) for row in rows]
@@ -133,6 +135,8 @@ class _Row:
         self.payload = self.task.payload_type.dump(new.payload)
         self.id = 0
         self.taken: handover.Handover | None = None
+        self.merged = False
+        """Whether another row of this call, with the same dedupe key, stands for it."""
 
     @property
     def is_due(self) -> bool:
@@ -159,7 +163,7 @@ class _Row:
             "run_at": new.run_at and str(connection.ops.adapt_datetimefield_value(new.run_at)),
             "delay": new.delay,
             "expires_in": new.expires_in,
-            "taken": self.taken is not None,
+            "wanted": self.taken is not None,
         }
 
     def claimed(self) -> ClaimedJob:
@@ -199,51 +203,43 @@ def _uuid(value: UUID | None) -> str | None:
 
 
 def _hand_over(rows: list[_Row]) -> None:
-    """Choose the rows that the present transaction's worker takes on at once."""
+    """Choose the rows that the present transaction's worker would take on at once, one of each lane."""
     mine = handover.current()
     if mine is None:
         return
-    ready = [row for row in rows if row.is_due]
-    lanes = [row.new.lane for row in ready if row.new.lane]
-    busy: set[str | None] = set()
-    if lanes:
-        with connection.cursor() as cursor:
-            marks = ", ".join(["%s"] * len(lanes))
-            cursor.execute(statements().busy_lanes.format(lanes=marks), lanes)
-            busy = {lane for (lane,) in cursor.fetchall()}
-    for row in ready:
+    lanes: set[str | None] = set()
+    keys: set[str | None] = set()
+    for row in rows:
         lane = row.new.lane
-        if lane is not None and lane in busy:
-            continue
-        if lane is None and row.new.dedupe_key:
-            continue  # one by this key may wait; in a lane it would have made the lane busy
-        if mine.reserve(row.task.name):
+        key = row.new.dedupe_key
+        if row.is_due and lane not in lanes and key not in keys and mine.reserve(row.task.name):
             row.taken = mine
-        if lane is not None:
-            busy.add(lane)  # also without a place: the next of its lane must not overtake it
+            lanes.update([lane] if lane else [])
+            keys.update([key] if key else [])
 
 
 def _insert(rows: list[_Row], text: str) -> None:
     if not rows:
         return
-    merged: dict[str, _Row] = {}
+    by_key: dict[str, _Row] = {}
     distinct = []
     for row in rows:  # one statement can't touch the same row twice
         key = row.new.dedupe_key
-        if key is None or row.taken or key not in merged:
+        if key is None or by_key.setdefault(key, row) is row:
             distinct.append(row)
-        if key is not None and not row.taken:
-            merged.setdefault(key, row)
     takers = {row.taken.taker.worker_id for row in distinct if row.taken}
     with connection.cursor() as cursor:
         cursor.execute(
             text, {"rows": _dumps([row.record() for row in distinct]), "worker": next(iter(takers), None)}
         )
-        ids = [row_id for (row_id,) in cursor.fetchall()]
-    for row, row_id in zip(distinct, ids, strict=True):
+        inserted = cursor.fetchall()
+    for row, (row_id, fence) in zip(distinct, inserted, strict=True):
         row.id = row_id
+        if row.taken and fence:
+            row.taken.jobs.append(row.claimed())
+        elif row.taken:  # its lane was busy: it waits
+            row.taken.give_back(row.task.name)
+            row.taken = None
     for row in rows:
         if not row.id and row.new.dedupe_key:
-            row.id = merged[row.new.dedupe_key].id
-        if row.taken:
-            row.taken.jobs.append(row.claimed())
+            row.id, row.merged = by_key[row.new.dedupe_key].id, True

@@ -42,6 +42,11 @@ class Handover:
         self._reserved.append(task)
         return True
 
+    def give_back(self, task: str) -> None:
+        """Give back a place that turned out not to be needed."""
+        self._reserved.remove(task)
+        self.taker.give_back(task, 1)
+
     def cancel(self) -> None:
         """Give every place back: the transaction did not commit."""
         for task in self._reserved:

@@ -45,7 +45,7 @@ NEW_JOB_COLUMNS = {
     "run_at": "timestamptz",
     "delay": "float8",
     "expires_in": "float8",
-    "taken": "boolean",
+    "wanted": "boolean",
 }
 CLAIMED_OF_J = ", ".join(f"j.{column}" for column in CLAIMED_COLUMNS.split(", "))
 
@@ -202,7 +202,6 @@ class Statements:
                 wait_ms_max = {d.greatest}(jobs_jobcounter.wait_ms_max, excluded.wait_ms_max)"""
         self.count_row = f"({d.minute}, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 
-        self.busy_lanes = f"SELECT DISTINCT lane FROM jobs_job WHERE lane IN ({{lanes}}) AND status IN {LIVE}"
         earlier = f"{d.least}(jobs_job.run_at, excluded.run_at)"
         later = f"{d.least}(excluded.run_at, {d.plus('jobs_job.created_at', '30')})"
         self.insert = self._insert(d, f"run_at = {earlier}")
@@ -219,6 +218,10 @@ class Statements:
     @staticmethod
     def _insert(d: Dialect, found: str) -> str:
         """All rows in one parameter: many parameters would cost more to put in than the rows cost to store."""
+        # A lane that is busy is seen here, in the same snapshot: then the job waits like any other.
+        source = f"""(SELECT n.*, n.wanted AND (n.lane IS NULL OR NOT EXISTS (
+                SELECT 1 FROM jobs_job b WHERE b.lane = n.lane AND b.status IN {LIVE})) AS taken
+                FROM {d.records("%(rows)s", NEW_JOB_COLUMNS, "n")}) r"""
         due = f"COALESCE(r.run_at, CASE WHEN r.delay > 0 THEN {d.plus(d.now, 'r.delay')} ELSE {d.now} END)"
 
         def if_taken(then: str, otherwise: str) -> str:
@@ -233,10 +236,10 @@ class Statements:
                 {due}, {due}, {d.plus(due, "r.expires_in")}, {if_taken("'processing'", "'pending'")},
                 {if_taken("1", "0")}, {if_taken("CAST(%(worker)s AS bigint)", "NULL")}, {if_taken(d.now, "NULL")},
                 {if_taken(d.plus(d.now, "r.time_limit + 15"), "NULL")}
-            FROM {d.records("%(rows)s", NEW_JOB_COLUMNS)} WHERE true
+            FROM {source} WHERE true
             ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL AND fence = 0 AND status = 'pending'
             DO UPDATE SET {found}
-            RETURNING id"""
+            RETURNING id, fence"""
 
 
 @cache

@@ -19,9 +19,7 @@ def run(jobs: Sequence[ClaimedJob], *, worker: int = 0, taker=None, task: str = 
     kind = get_task(task)
     ready, outcomes = life.begin(kind, jobs)
     for one in life.mark(ready, worker=worker) if worker else ready:
-        outcomes.append(
-            asyncio.run(life.call_async(kind, one)) if kind.is_async else life.call(kind, one)
-        )
+        outcomes.append(asyncio.run(life.call_async(kind, one)) if kind.is_async else life.call(kind, one))
     settled = settle(kind, outcomes, worker=worker, taker=taker)
     ledger.promote(settled.lanes)
     return settled

@@ -34,7 +34,9 @@ def test_a_countdown_and_an_eta_become_the_rows_time():
 
 def test_celerys_own_way_of_calling_by_the_registry_makes_a_row_too():
     """As beat does."""
-    app.tasks["test.script"].apply_async(kwargs={"n": 1}, dedupe_key="schedule:test.script", queue="maintenance")
+    app.tasks["test.script"].apply_async(
+        kwargs={"n": 1}, dedupe_key="schedule:test.script", queue="maintenance"
+    )
     app.tasks["test.script"].delay(n=1)
     assert Job.objects.count() == 2
 
@@ -63,7 +65,8 @@ def test_a_chord_is_refused_as_well():
 
 
 @pytest.mark.parametrize(
-    "option", [{"link": object()}, {"link_error": object()}, {"expires": 5}, {"shadow": "x"}, {"retry_policy": {}}]
+    "option",
+    [{"link": object()}, {"link_error": object()}, {"expires": 5}, {"shadow": "x"}, {"retry_policy": {}}],
 )
 def test_options_that_a_job_cannot_keep_are_refused_by_name(option):
     with pytest.raises(TypeError, match=next(iter(option))) as refusal:

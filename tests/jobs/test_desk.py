@@ -21,7 +21,9 @@ def dead(**columns):
 
 def test_retry_closes_the_letter_and_makes_a_new_job_that_names_it(script):
     customer = CustomerFactory().pk
-    letter = dead(payload={"n": 1}, lane="a", priority=3, customer_id=customer, correlation_id="c", metadata={"m": 1})
+    letter = dead(
+        payload={"n": 1}, lane="a", priority=3, customer_id=customer, correlation_id="c", metadata={"m": 1}
+    )
     made = desk.retry(job=letter, by="ada", why="the provider is back")
     row, new = Job.objects.get(pk=letter.pk), Job.objects.get(pk=made.id)
     assert row.closed_at is not None

@@ -80,7 +80,12 @@ def test_three_tries_with_one_and_two_seconds_between_them(script):
     assert 1 < seconds_until_due(job.id) <= 2.4
     drain(until=timezone.now() + timedelta(seconds=4))
     row = Job.objects.get(pk=job.id)
-    assert (row.status, row.failure_reason, row.error, row.error_code) == ("failed", "exhausted", "away", "503")
+    assert (row.status, row.failure_reason, row.error, row.error_code) == (
+        "failed",
+        "exhausted",
+        "away",
+        "503",
+    )
     assert (row.attempts, row.finished_at is None, row.closed_at) == (3, False, None)
     assert script.called == [{"n": 1}] * 3
     assert script.buried == [(job.id, "exhausted")]
@@ -144,7 +149,9 @@ def test_read_may_end_a_job_and_leave_another(script):
     first, second, third, fourth = (JobFactory() for _ in range(4))
     script.read = lambda jobs: {
         job.id: ending
-        for job, ending in zip(jobs, [Complete(), Fail("gone", "gone"), Retry(5, "later"), {"item": 4}], strict=True)
+        for job, ending in zip(
+            jobs, [Complete(), Fail("gone", "gone"), Retry(5, "later"), {"item": 4}], strict=True
+        )
     }
     run(claim())
     assert [state(job) for job in (first, second, third, fourth)] == [
@@ -303,7 +310,9 @@ def test_a_call_is_marked_before_it_is_made_and_only_if_it_is_not_repeatable(unr
     unrepeatable.call = lambda item: None
     worker = WorkerFactory()
     marked, free = JobFactory(payload={"again": False}), JobFactory(payload={"again": True})
-    unrepeatable.write = lambda done: seen.extend(Job.objects.order_by("pk").values_list("sending_at", flat=True))
+    unrepeatable.write = lambda done: seen.extend(
+        Job.objects.order_by("pk").values_list("sending_at", flat=True)
+    )
     run(claim(worker=worker.pk), worker=worker.pk)
     assert [moment is not None for moment in seen] == [True, False]
     assert {state(marked), state(free)} == {("completed", "")}

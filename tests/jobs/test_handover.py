@@ -63,7 +63,9 @@ def test_it_can_be_run_to_its_end(script, taker):
 
 
 def test_no_more_than_there_are_places(script, taker):
-    handed = after(script, lambda: enqueue_many([NewJob("test.writes_only", {"n": n}) for n in range(4)]))(taker)
+    handed = after(script, lambda: enqueue_many([NewJob("test.writes_only", {"n": n}) for n in range(4)]))(
+        taker
+    )
     assert [job.payload["n"] for job in handed] == [0, 1]
     statuses = Job.objects.filter(task="test.writes_only").order_by("pk").values_list("status", flat=True)
     assert list(statuses) == ["processing", "processing", "pending", "pending"]

@@ -67,7 +67,9 @@ def test_a_key_is_free_again_at_the_first_claim(script):
 
 
 def test_the_same_key_twice_in_one_call_is_one_job():
-    made = enqueue_many([NewJob("test.script", dedupe_key="k"), NewJob("test.script"), NewJob("test.script", dedupe_key="k")])
+    made = enqueue_many(
+        [NewJob("test.script", dedupe_key="k"), NewJob("test.script"), NewJob("test.script", dedupe_key="k")]
+    )
     assert made[0].id == made[2].id != made[1].id
     assert Job.objects.count() == 2
 
@@ -75,7 +77,10 @@ def test_the_same_key_twice_in_one_call_is_one_job():
 def test_ids_come_back_in_the_order_of_what_was_asked():
     enqueue("test.script", {"n": 2}, dedupe_key="k2")
     made = enqueue_many(
-        [NewJob("test.script", {"n": n}, dedupe_key=f"k{n}", debounce=5 if n % 3 == 0 else None) for n in range(9)]
+        [
+            NewJob("test.script", {"n": n}, dedupe_key=f"k{n}", debounce=5 if n % 3 == 0 else None)
+            for n in range(9)
+        ]
     )
     rows = Job.objects.in_bulk([one.id for one in made])
     assert [rows[one.id].payload["n"] for one in made] == list(range(9))

@@ -21,7 +21,9 @@ def ids(jobs):
 
 
 def lane_of(count, lane="a"):
-    return [made.id for made in enqueue_many([NewJob("test.script", {"n": n}, lane=lane) for n in range(count)])]
+    return [
+        made.id for made in enqueue_many([NewJob("test.script", {"n": n}, lane=lane) for n in range(count)])
+    ]
 
 
 def test_only_the_head_of_a_lane_is_claimed_and_the_rest_is_parked():
@@ -114,9 +116,13 @@ def test_a_parked_job_whose_promoter_was_killed_is_found():
     assert Job.objects.get(pk=other_lane_busy.pk).is_parked
 
 
-@pytest.mark.parametrize("when", [{"delay": 5}, {"run_at": timezone.now() + timedelta(hours=1)}], ids=["delay", "run_at"])
+@pytest.mark.parametrize(
+    "when", [{"delay": 5}, {"run_at": timezone.now() + timedelta(hours=1)}], ids=["delay", "run_at"]
+)
 def test_a_job_with_a_lane_cannot_be_scheduled(when):
-    with pytest.raises(ValueError, match="schedule a job without a lane that enqueues this one when it is due"):
+    with pytest.raises(
+        ValueError, match="schedule a job without a lane that enqueues this one when it is due"
+    ):
         enqueue("test.script", lane="a", **when)
 
 

@@ -83,4 +83,6 @@ def test_a_killed_process_is_ended_at_once_and_nobody_else(child):
     assert leases.end_dead_processes(me=me.pk) == []
     ended = Worker.objects.exclude(ended_at=None)
     assert {(worker.pk, worker.ended_how) for worker in ended} == {(killed.pk, "dead"), (reused.pk, "dead")}
-    assert {alive.pk, elsewhere.pk, me.pk} == set(Worker.objects.filter(ended_at=None).values_list("pk", flat=True))
+    assert {alive.pk, elsewhere.pk, me.pk} == set(
+        Worker.objects.filter(ended_at=None).values_list("pk", flat=True)
+    )

@@ -45,7 +45,9 @@ def makings():
             owner = node.name if isinstance(node, ast.ClassDef) else owner
             found += [(owner, child) for child in ast.iter_child_nodes(node)]
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MAKERS:
-                module = importlib.import_module(".".join(source.with_suffix("").parts).removesuffix(".__init__"))
+                module = importlib.import_module(
+                    ".".join(source.with_suffix("").parts).removesuffix(".__init__")
+                )
                 given = {keyword.arg: keyword.value for keyword in node.keywords}
                 name, payload = [*node.args, None, None][:2]
                 name = name if name is not None else given["task"]
@@ -84,7 +86,9 @@ def test_every_name_exists_and_every_payload_fits(making):
             given = {key.value for key in payload.keys}
             known = {field.name for field in fields(kind)}
             needed = {
-                field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING
+                field.name
+                for field in fields(kind)
+                if field.default is MISSING and field.default_factory is MISSING
             }
             assert needed <= given <= known, making.where
         elif isinstance(payload, ast.Call) and isinstance(payload.func, ast.Name):

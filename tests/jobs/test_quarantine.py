@@ -52,7 +52,9 @@ def ended(*jobs):
 
 
 def test_a_bystander_completes_and_the_killers_are_found_out_one_at_a_time(parent):
-    first, killer, endless, last = map(suspect, (tasks.Bystander, tasks.Killer, tasks.Endless, tasks.Bystander))
+    first, killer, endless, last = map(
+        suspect, (tasks.Bystander, tasks.Killer, tasks.Endless, tasks.Bystander)
+    )
     parent.feed()
     wait_until(lambda: ended(first, killer, endless, last), 60, "the suspects")
     assert [state(job) for job in (first, killer, endless, last)] == [

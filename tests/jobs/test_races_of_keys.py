@@ -93,7 +93,11 @@ def test_who_lost_the_claim_writes_nothing(second, script):
     go_on.set()
     zombie.result(20)
     assert not Job.objects.filter(task="test.effect").exists()
-    assert Job.objects.values_list("status", "fence", "worker_id").get(pk=job.pk) == ("processing", 2, heir.pk)
+    assert Job.objects.values_list("status", "fence", "worker_id").get(pk=job.pk) == (
+        "processing",
+        2,
+        heir.pk,
+    )
     assert ledger.complete([mine]) == {job.pk}
 
 

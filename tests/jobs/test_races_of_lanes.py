@@ -99,7 +99,9 @@ def test_a_claim_that_meets_an_uncommitted_one_of_its_lane_is_made_again_with_it
     second.commit()
     innocents = [JobFactory().pk for _ in range(5)]
     line = Line(StubCrew(), get_task("test.script"))
-    running = second.start(line._claim, 10)  # claims the late one: nobody of the lane runs, as far as it can see
+    running = second.start(
+        line._claim, 10
+    )  # claims the late one: nobody of the lane runs, as far as it can see
     second.waits()
     third.commit()  # now its update breaks the rule of one running job per lane
     jobs, _ = running.result(10)
@@ -113,7 +115,9 @@ class StubCrew:
     worker_id = 1
 
 
-@pytest.mark.parametrize("at_the_very_end", [False, True], ids=["before the outcome's effects", "just before the commit"])
+@pytest.mark.parametrize(
+    "at_the_very_end", [False, True], ids=["before the outcome's effects", "just before the commit"]
+)
 def test_the_next_of_a_lane_is_looked_for_after_the_commit(second, script, monkeypatch, at_the_very_end):
     first = JobFactory(lane="a")
     reached, go_on = threading.Event(), threading.Event()

@@ -97,7 +97,11 @@ def test_a_job_that_was_being_sent_is_unknown_and_the_owner_decides(script):
     worker = ended("dead")
     asked = running(worker, sending_at=timezone.now(), lane="a")
     take_back_abandoned(me=0)
-    assert Job.objects.values_list("status", "failure_reason", "attempts").get(pk=asked.pk) == ("failed", "unknown", 1)
+    assert Job.objects.values_list("status", "failure_reason", "attempts").get(pk=asked.pk) == (
+        "failed",
+        "unknown",
+        1,
+    )
     assert script.buried == [(asked.pk, "unknown")]
     script.send_again = True
     again = running(worker, sending_at=timezone.now())
@@ -133,7 +137,11 @@ def test_a_dead_that_raises_does_not_stop_the_sweep(script):
     sweeper = Sweeper(StubCrew())
     sweeper._take_back()
     sweeper._bury_expired()
-    assert [state(job) for job in (bad, good, free)] == [("failed", "unknown"), ("failed", "unknown"), ("retry", "")]
+    assert [state(job) for job in (bad, good, free)] == [
+        ("failed", "unknown"),
+        ("failed", "unknown"),
+        ("retry", ""),
+    ]
     assert [state(job) for job in (late_bad, late)] == [("failed", "expired")] * 2
     for job in (bad, late_bad):
         assert "dead() failed: LookupError" in Job.objects.get(pk=job.pk).error

@@ -23,7 +23,10 @@ def make_effects(done):
 
 
 def effects():
-    return [row["of"] for row in Job.objects.filter(task="test.effect").order_by("pk").values_list("payload", flat=True)]
+    return [
+        row["of"]
+        for row in Job.objects.filter(task="test.effect").order_by("pk").values_list("payload", flat=True)
+    ]
 
 
 def test_those_that_end_together_are_written_together(script):
@@ -219,7 +222,9 @@ def test_a_task_without_a_call_only_writes(script):
 
 
 def test_drain_runs_what_its_jobs_enqueue_in_order(script):
-    script.write = lambda done: [enqueue("test.writes_only", {}) for one in done if one.job.task == "test.script"]
+    script.write = lambda done: [
+        enqueue("test.writes_only", {}) for one in done if one.job.task == "test.script"
+    ]
     first, second = enqueue("test.script", {}), enqueue("test.script", {})
     assert drain() == 4
     assert [job_id for job_id, _ in script.written][:2] == [first.id, second.id]

@@ -104,7 +104,9 @@ class Talk:
 
     def lines(self) -> list[tuple[str, str, str]]:
         """What was said, by whom, and how far it got."""
-        return list(Message.objects.order_by("conversation", "position").values_list("direction", "text", "status"))
+        return list(
+            Message.objects.order_by("conversation", "position").values_list("direction", "text", "status")
+        )
 
 
 @pytest.fixture

@@ -56,7 +56,9 @@ def test_an_unknown_provider_brings_the_fallback(talk, channel):
     assert ended("pipeline.generate_reply") == ("failed", "permanent", "unknown_provider")
 
 
-@pytest.mark.parametrize("error", [TransientError("503"), Postpone(2), TimeoutError("slow"), ValueError("our bug")])
+@pytest.mark.parametrize(
+    "error", [TransientError("503"), Postpone(2), TimeoutError("slow"), ValueError("our bug")]
+)
 def test_the_ai_is_tried_again_until_the_person_has_waited_long_enough(talk, ai, error):
     ai.errors = [error] * 50
     talk.say("Hi")

@@ -30,7 +30,10 @@ def quiet(seconds=2.0):
 def test_a_question_is_stored_answered_and_delivered(talk, ai, channel):
     message_id = talk.say("When are you open?")
     drain()
-    assert talk.lines() == [("in", "When are you open?", "received"), ("out", "re: When are you open?", "sent")]
+    assert talk.lines() == [
+        ("in", "When are you open?", "received"),
+        ("out", "re: When are you open?", "sent"),
+    ]
     question, reply = Message.objects.order_by("position")
     assert str(question.public_id) == message_id
     assert reply.in_reply_to_id == question.pk
@@ -50,7 +53,9 @@ def test_each_hop_carries_priority_customer_correlation_and_its_lane(talk):
     drain()
     conversation = Conversation.objects.get().pk
     rows = {job.task: job for job in Job.objects.all()}
-    assert {(job.priority, job.customer_id, job.correlation_id) for job in rows.values()} == {(3, talk.customer, "c-1")}
+    assert {(job.priority, job.customer_id, job.correlation_id) for job in rows.values()} == {
+        (3, talk.customer, "c-1")
+    }
     assert rows["pipeline.generate_reply"].lane == f"conversation:{conversation}"
     assert rows["delivery.send_widget"].lane == f"send:{conversation}"
     assert rows["delivery.send_widget"].queue == "widget-send"
@@ -100,7 +105,9 @@ def test_a_turn_that_finds_nothing_left_to_answer_does_nothing(talk, ai):
     talk.say("first")
     drain()
     conversation = Conversation.objects.get().pk
-    late = enqueue("pipeline.generate_reply", {"conversation": conversation}, lane=f"conversation:{conversation}")
+    late = enqueue(
+        "pipeline.generate_reply", {"conversation": conversation}, lane=f"conversation:{conversation}"
+    )
     drain()
     assert len(ai.turns) == 1
     assert Job.objects.get(pk=late.id).status == "completed"

@@ -35,7 +35,7 @@ def children(house, worker):
 
 @on("embedded", "postgres-redis")
 def test_what_kills_its_worker_ends_as_poison_and_its_hundred_neighbours_complete(house, figure):
-    house.witness.behave("mark", delay=0.2)
+    house.witness.behave("mark", delay=0.1)
     neighbours = enqueue(house, "survival.neighbour", 100)
     bad = enqueue(house, "survival.exit_hard", 1) + enqueue(house, "survival.never_ends", 1)
     with house.worker("fragile", queues=QUEUES, supervised=True) as worker:
