@@ -30,6 +30,18 @@ class Script:
 script = Script()
 
 
+def raising(*errors):
+    """A call that raises these one after the other, then succeeds."""
+    left = list(errors)
+
+    def call(item):
+        if left:
+            raise left.pop(0)
+        return {"ok": True}
+
+    return call
+
+
 class Scripted(JobTask):
     """Does what `script` says, in a thread."""
 
