@@ -40,30 +40,25 @@ def test_a_worker_stopped_for_longer_than_its_lease_writes_nothing_when_it_wakes
             house.ledger.settled(60)
             before = snapshot(house, since)
             sleeper.process.resume()
-            # It has noticed when it beats again, or has left.
-            wait_until(
-                lambda: not sleeper.process.alive or house.ledger.is_alive(sleeper.pid),
-                30,
-                "the sleeper to be back",
-            )
+            # It has noticed when it beats again; and it was the fence that held its ten outcomes back.
+            wait_until(lambda: house.ledger.is_alive(sleeper.pid), 30, "the sleeper to be back")
+            wait_until(lambda: sleeper.log.read_text().count('"fenced_off"') >= 10, 20, "the fence")
             other.process.terminate()
-        if sleeper.process.alive:  # it works again, with claims of its own
-            (later,) = pour(house, run, conversations=1, each=1, first=10)
-            house.ledger.settled(30)
-        else:
-            later = None
+        (later,) = pour(
+            house, run, conversations=1, each=1, first=10
+        )  # it works again, with claims of its own
+        house.ledger.settled(30)
         after = snapshot(house, since)
     old_jobs = {row["id"] for row in before["jobs"]}
     assert [row for row in after["jobs"] if row["id"] in old_jobs] == before["jobs"]
     assert after["messages"][: len(before["messages"])] == before["messages"]
     assert after["attempts"][: len(before["attempts"])] == before["attempts"]
-    extra = [] if later is None else [later]
-    assert len(after["messages"]) == len(before["messages"]) + 2 * len(extra)
-    verdict, _ = lost_nothing(house, run, [*sending, *thinking, *extra], faults=[stopped], since=since)
+    assert len(after["messages"]) == len(before["messages"]) + 2
+    verdict, _ = lost_nothing(house, run, [*sending, *thinking, later], faults=[stopped], since=since)
     # The five that were being sent went out again under the new claim; the five turns gave one reply each.
     assert {question.conversation for question in verdict.repeated} <= {
         question.conversation for question in sending
     }
     assert all(len(calls) == 2 for calls in verdict.repeated.values())
-    assert len(house.ledger.jobs(SEND, since=since)) == 10 + len(extra)
+    assert len(house.ledger.jobs(SEND, since=since)) == 10 + 1
     figure(f"10 jobs of a stopped worker taken back after {taken_back:.1f} s; it wrote nothing after waking")
