@@ -207,15 +207,17 @@ def _hand_over(rows: list[_Row]) -> None:
     mine = handover.current()
     if mine is None:
         return
-    lanes: set[str | None] = set()
-    keys: set[str | None] = set()
+    lanes: set[str] = set()
     for row in rows:
         lane = row.new.lane
-        key = row.new.dedupe_key
-        if row.is_due and lane not in lanes and key not in keys and mine.reserve(row.task.name):
+        if not row.is_due or lane in lanes:
+            continue
+        if lane is None and row.new.dedupe_key:
+            continue  # one by this key may wait; in a lane it would make the lane busy
+        if lane is not None:
+            lanes.add(lane)  # also without a place: the next of its lane must not overtake it
+        if mine.reserve(row.task.name):
             row.taken = mine
-            lanes.update([lane] if lane else [])
-            keys.update([key] if key else [])
 
 
 def _insert(rows: list[_Row], text: str) -> None:

@@ -73,9 +73,11 @@ def test_no_more_than_there_are_places(script, taker):
 
 def test_a_busy_lane_is_waited_for_and_each_lane_gives_one(script, taker):
     JobFactory(task="test.writes_only", lane="busy", status="retry")
+    taker.places["test.writes_only"] = 3  # the busy one asks for a place too, and gives it back
     make = [NewJob("test.writes_only", {"n": n}, lane=lane) for n, lane in enumerate(("busy", "a", "a", "b"))]
     handed = after(script, lambda: enqueue_many(make))(taker)
     assert [job.lane for job in handed] == ["a", "b"]
+    assert taker.places == {"test.writes_only": 1}
 
 
 def test_one_without_a_place_is_not_overtaken_by_the_next_of_its_lane(script, taker):
