@@ -156,6 +156,11 @@ class Switchboard:
             raise AssertionError(f"{error}\n{tail(log)}") from None
         return self._web
 
+    def kill_web(self) -> None:
+        """kill -9 of the server and of its worker processes at once, as when their container dies."""
+        if self._web:
+            self._web.sweep_away()
+
     @contextmanager
     def worker(
         self,

@@ -1,8 +1,13 @@
 """kill -9 of a worker and of the broker, and a FLUSHALL, in the middle of 200 messages."""
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
-from tests.survival.houses import pour
+import requests
+
+from tests.fakes.witness import Question
+from tests.survival.houses import on, pour
 from tests.survival.outcomes import SEND, lost_nothing
 from tests.waiting import wait_until
 
@@ -168,7 +173,7 @@ def test_ten_kills_at_any_moment(house, run, figure):
     with house.worker("hunted", supervised=True) as hunted, house.worker("other"):
         accepted = []
         for round_ in range(10):
-            accepted += pour(house, run, conversations=20, each=1, start_place=round_)
+            accepted += pour(house, run, conversations=10, each=2, start_place=2 * round_)
             before = hunted.process
             house.wait_for_worker(hunted)
             wait_until(
@@ -181,3 +186,38 @@ def test_ten_kills_at_any_moment(house, run, figure):
     verdict, unknown = lost_nothing(house, run, accepted, faults=moments, since=since)
     assert not unknown  # this account sends again
     figure(f"ten kills in 200 messages: lost 0, sent twice {len(verdict.repeated)}")
+
+
+@on("embedded", "postgres-redis")
+def test_what_a_killed_web_process_had_accepted_is_answered(house, run, figure):
+    since, accepted, told = house.ledger.last_job(), [], threading.Lock()
+
+    def ask_until_it_dies(conversation):
+        with requests.Session() as session:
+            session.trust_env = False
+            session.headers.update(house.session.headers)
+            for place in range(1000):
+                question = Question(run, conversation, place)
+                try:
+                    house.ask(question, session=session)
+                except requests.RequestException:
+                    return question  # nobody knows whether it was taken
+                with told:
+                    accepted.append(question)
+            raise AssertionError("the web process outlived a thousand posts")
+
+    with ThreadPoolExecutor(8) as pool:
+        asking = [pool.submit(ask_until_it_dies, conversation) for conversation in range(8)]
+        wait_until(lambda: len(accepted) >= 100, 30, "100 posts")
+        house.kill_web()
+        in_doubt = [asked.result() for asked in asking]
+    house.start_web()
+    with house.worker("one"):
+        house.ledger.settled(60)
+    taken = [
+        q for q in in_doubt if any(call.body["text"].endswith(q.text) for call in house.witness.sends(run))
+    ]
+    lost_nothing(house, run, accepted + taken, faults=[], since=since)
+    figure(
+        f"web killed after {len(accepted)} posts answered 202: lost 0 ({len(taken)} of 8 cut off were taken too)"
+    )
