@@ -13,7 +13,7 @@ from apps.jobs.models import PARKED, Job, JobAttempt
 from apps.jobs.sweeper import Sweeper
 from apps.jobs.task import get_task
 from apps.reliability.errors import PermanentError, Postpone, TransientError
-from tests.factories.jobs import JobFactory, WorkerFactory, seconds_until_due, state
+from tests.factories.jobs import JobFactory, seconds_until_due, state
 from tests.jobs.running import claim, run
 from tests.jobs.scripts import raising
 

@@ -75,8 +75,10 @@ def test_a_busy_lane_is_waited_for_and_each_lane_gives_one(script, taker):
     JobFactory(task="test.writes_only", lane="busy", status="retry")
     taker.places["test.writes_only"] = 3  # the busy one asks for a place too, and gives it back
     make = [NewJob("test.writes_only", {"n": n}, lane=lane) for n, lane in enumerate(("busy", "a", "a", "b"))]
+    taker.places = {"test.writes_only": 3}
     handed = after(script, lambda: enqueue_many(make))(taker)
     assert [job.lane for job in handed] == ["a", "b"]
+    assert taker.places == {"test.writes_only": 1}
     assert taker.places == {"test.writes_only": 1}
 
 

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 from django.db import connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from apps.jobs import ledger, statements
 from apps.jobs.drain import run_one
@@ -126,9 +127,15 @@ def test_the_next_of_a_lane_is_looked_for_after_the_commit(second, script, monke
         reached.set()
         assert go_on.wait(20)
 
-    if at_the_very_end:  # the counters are the last thing a finishing transaction writes
-        count = ledger.count
-        monkeypatch.setattr(ledger, "count", lambda rows: (count(rows), stop_here()))
+    if at_the_very_end:
+        theirs, commit = second.do(threading.get_ident), BaseDatabaseWrapper._commit
+
+        def commit_later(wrapper):
+            if threading.get_ident() == theirs and not reached.is_set():
+                stop_here()
+            commit(wrapper)
+
+        monkeypatch.setattr(BaseDatabaseWrapper, "_commit", commit_later)
     else:
         script.write = stop_here
     finishing = second.start(run_one, first.pk, worker=0)
