@@ -55,6 +55,11 @@ class ClaimedJob:
             columns[PUBLIC_ID] = UUID(row[PUBLIC_ID])
         return cls(*columns)
 
+    @property
+    def key(self) -> tuple[int, int]:
+        """What names this claim: the same job claimed again is another."""
+        return self.id, self.fence
+
     @cached_property
     def data(self) -> Any:
         """The payload as its task's type, decrypted where the type says so."""

@@ -11,7 +11,6 @@ watchman         notices a call that never ends and a loop that no longer turns
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -29,6 +28,7 @@ from apps.jobs.life import Ready
 from apps.jobs.line import Line
 from apps.jobs.sweeper import Sweeper
 from apps.jobs.task import registry
+from apps.jobs.watchman import Watchman
 
 log = structlog.get_logger(__name__)
 
@@ -36,8 +36,6 @@ CALL_THREADS = 64
 FINISH_WITHIN = 5.0
 """Seconds that a stopping worker gives calls which may be repeated, before it hands them back."""
 STOP_WITHIN = 20.0
-SILENT_LOOP = 5.0
-EXIT_TO_BE_RESTARTED = 70
 
 
 class Crew:
@@ -48,12 +46,11 @@ class Crew:
         }
         self.worker_id = 0
         self.stopping = False
-        self._stopped = threading.Event()
+        self.stopped = threading.Event()
         threads = 1 if connection.vendor == "sqlite" else settings.LEDGER_THREADS
         self._ledger = ThreadPoolExecutor(threads, thread_name_prefix="ledger")
         self._calls = ThreadPoolExecutor(CALL_THREADS, thread_name_prefix="call")
-        self._loop = _new_loop()
-        self._turned_at = time.monotonic()
+        self.loop = _new_loop()
         self._sweeper = Sweeper(self)
         self._stop_once = threading.Lock()
 
@@ -64,10 +61,10 @@ class Crew:
         self.worker_id = leases.register(self.queues)
         connection.close()
         for name, run in (
-            ("loop", self._loop.run_forever),
+            ("loop", self.loop.run_forever),
             ("heartbeat", self._heartbeat),
             ("sweeper", self._sweeper.run),
-            ("watchman", self._watch),
+            ("watchman", Watchman(self).run),
         ):
             threading.Thread(target=run, name=name, daemon=True).start()
         log.info("crew_started", worker=self.worker_id, tasks=sorted(self.lines))
@@ -83,16 +80,16 @@ class Crew:
 
     def later(self, seconds: float, work: Callable[..., None], *args: Any) -> None:
         """Run `work` on a ledger thread after `seconds`."""
-        self._loop.call_soon_threadsafe(lambda: self._loop.call_later(seconds, self.on_ledger, work, *args))
+        self.loop.call_soon_threadsafe(lambda: self.loop.call_later(seconds, self.on_ledger, work, *args))
 
     def start_async(self, line: Line, ready: Sequence[Ready]) -> None:
-        self._loop.call_soon_threadsafe(self._spawn, line, ready)
+        self.loop.call_soon_threadsafe(self._spawn, line, ready)
 
     def _spawn(self, line: Line, ready: Sequence[Ready]) -> None:
         for one in ready:
-            if flight := line.flights.get(one.job.id):
+            if flight := line.flights.get(one.job.key):
                 flight.begun = time.monotonic()
-                flight.handle = self._loop.create_task(self._run_async(line, one))
+                flight.handle = self.loop.create_task(self._run_async(line, one))
 
     async def _run_async(self, line: Line, ready: Ready) -> None:
         try:
@@ -109,7 +106,7 @@ class Crew:
         if self.stopping and not ready.marked:
             self.on_ledger(self.hand_back, line, [ready.job])
             return
-        line.begun(ready.job.id)
+        line.begun(ready.job)
         line.finish([life.call(line.task, ready)])
 
     # --- what lines ask of each other --------------------------------------------------------------
@@ -123,7 +120,7 @@ class Crew:
 
     def hand_over(self, jobs: Sequence[ClaimedJob], holder: Line) -> None:
         """Take on jobs that a finishing transaction left to this worker."""
-        holder.hold(len(jobs))
+        holder.host.hold(len(jobs))
         by_task: dict[str, list[ClaimedJob]] = {}
         for job in jobs:
             by_task.setdefault(job.task, []).append(job)
@@ -148,12 +145,12 @@ class Crew:
         except DatabaseError as error:
             connection.close()
             log.warning("hand_back_failed", jobs=[job.id for job in jobs], error=str(error))
-        line.release([job.id for job in jobs])
+        line.release(jobs)
 
     # --- heartbeat, watchman -----------------------------------------------------------------------
 
     def _heartbeat(self) -> None:
-        while not self._stopped.wait(leases.HEARTBEAT):
+        while not self.stopped.wait(leases.HEARTBEAT):
             try:
                 drop_if_broken()
                 if not ledger.heartbeat(self.worker_id, lease=leases.LEASE):
@@ -165,61 +162,19 @@ class Crew:
                 connection.close()
                 log.warning("heartbeat_failed", error=str(error))
 
-    def _watch(self) -> None:
-        self._turned_at = looked_at = time.monotonic()
-        while not self._stopped.wait(1.0):
-            now = time.monotonic()
-            if now - looked_at > SILENT_LOOP:
-                # The whole process was asleep (SIGSTOP, a frozen container): the loop had no chance to turn.
-                self._turned_at = now
-            looked_at = now
-            self._loop.call_soon_threadsafe(self._turned)
-            silent = now - self._turned_at
-            if silent > SILENT_LOOP:
-                self._bail_out(f"the event loop has been silent for {silent:.0f} s", [])
-            overrun = [
-                flight.job
-                for line in self.lines.values()
-                if not line.task.is_async
-                for flight in list(line.flights.values())
-                if flight.begun is not None and time.monotonic() - flight.begun > flight.job.time_limit
-            ]
-            if overrun:
-                self._bail_out("a call ran beyond its time limit", overrun)
-
-    def _turned(self) -> None:
-        self._turned_at = time.monotonic()
-
-    def _bail_out(self, why: str, guilty: list[ClaimedJob]) -> None:
-        """A thread can't be killed: hand back what has not begun, blame what overran, and exit to be restarted."""
-        self.stopping = True
-        log.error("worker_exits", why=why, guilty=[job.id for job in guilty], hint="a supervisor restarts it")
-        helper = threading.Thread(target=_logged, args=(self._leave_in_order, why, guilty), daemon=True)
-        helper.start()
-        helper.join(timeout=3.0)
-        os._exit(EXIT_TO_BE_RESTARTED)
-
-    def _leave_in_order(self, why: str, guilty: list[ClaimedJob]) -> None:
-        from apps.jobs.taking_back import blame
-
-        for line in self.lines.values():
-            ledger.hand_back([flight.job for flight in list(line.flights.values()) if flight.begun is None])
-        if guilty:
-            blame(guilty, why, worker=self.worker_id)
-
     # --- stop ----------------------------------------------------------------------------------------
 
     def stop(self) -> None:
         """Claim no more, let sends finish, hand the rest back without spending an attempt. At most 20 s."""
         with self._stop_once:
-            if self._stopped.is_set():
+            if self.stopped.is_set():
                 return
             self.stopping = True
             until = time.monotonic() + STOP_WITHIN
             self._wait_empty(time.monotonic() + FINISH_WITHIN)
-            self._loop.call_soon_threadsafe(self._cancel_repeatable)
+            self.loop.call_soon_threadsafe(self._cancel_repeatable)
             self._wait_empty(until)
-            self._stopped.set()
+            self.stopped.set()
             for line in self.lines.values():
                 if left := [flight.job for flight in list(line.flights.values()) if not flight.marked]:
                     self.hand_back(line, left)
@@ -298,4 +253,4 @@ def answer(task: str) -> None:
         )
         return
     line.wake()
-    line.host()
+    line.host.stay()

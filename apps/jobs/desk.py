@@ -33,6 +33,8 @@ def retry(*, job: Job, by: str, why: str = "") -> Enqueued:
             correlation_id=job.correlation_id,
             parent=job.parent_id,
             redrive_of=job.pk,
+            max_retries=job.max_retries,
+            expires_in=(job.expires_at - job.due_at).total_seconds() if job.expires_at else None,
             metadata=job.metadata,
         )
 

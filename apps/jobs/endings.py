@@ -88,7 +88,7 @@ def from_exception(task: JobTask, job: ClaimedJob, error: BaseException) -> Endi
         case Postpone():
             return Postponed(error.seconds, message, code)
         case PermanentError():
-            return Fail(message, code)
+            return Fail(f"{message} {error.advice}".strip()[:ERROR_LENGTH], code)
         case OutcomeUnknown():
             return Unknown(message, code)
         case TransientError():

@@ -131,9 +131,12 @@ def promote_orphans() -> set[str]:
     return {task for (task,) in _rows(statements().promote_orphans, [])}
 
 
-def abandoned() -> list[tuple[ClaimedJob, bool, str]]:
-    """Return running jobs that nobody runs any more, locked: (job, was it being sent, how its worker ended)."""
-    rows = _rows(statements().abandoned, [])
+def abandoned(*, overdue: bool = True) -> list[tuple[ClaimedJob, bool, str]]:
+    """Return running jobs that nobody runs any more, locked: (job, was it being sent, how its worker ended).
+
+    `overdue`: also those of a living worker that are past their own lease (it forgot them).
+    """
+    rows = _rows(statements().abandoned, {"overdue": int(overdue)})
     return [(ClaimedJob.from_row(row), bool(row[20]), row[21] or "") for row in rows]
 
 

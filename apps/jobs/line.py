@@ -20,6 +20,7 @@ from django.db import DatabaseError, IntegrityError, connection
 from apps.jobs import bell, ledger, life
 from apps.jobs.claimed import ClaimedJob
 from apps.jobs.connections import drop_if_broken
+from apps.jobs.hosting import Host
 from apps.jobs.life import DatabaseAway, Outcome, Ready
 from apps.jobs.queue import page
 from apps.jobs.settling import settle
@@ -53,17 +54,15 @@ class Line:
     def __init__(self, crew: Crew, task: JobTask) -> None:
         self.crew, self.task = crew, task
         self.places = page(task.queue).in_flight
+        self.host = Host(self)
         self._lock = threading.Lock()
-        self._idle = threading.Condition(self._lock)
         self._taken = 0
-        self._held = 0
-        self._looking = self._look_again = False
-        self._hosted = False
+        self.looking = self._look_again = False
         self._levels: set[int] = set()
         """The priorities seen here: with one only, a claim that is not full has taken everything."""
         self.behind = False
         """The last claim came back full: more may wait, so nothing is handed over past it."""
-        self.flights: dict[int, Flight] = {}
+        self.flights: dict[tuple[int, int], Flight] = {}
         self._finished: list[Outcome] = []
         self._settling = False
 
@@ -85,7 +84,7 @@ class Line:
         with self._lock:
             free = min(self.places - self._taken, self.task.batch)
             if free <= 0 or self.crew.stopping:
-                self._looking = False
+                self.looking = False
                 return 0
             self._look_again = False
             self._taken += free
@@ -102,13 +101,13 @@ class Line:
         with self._lock:
             if self.crew.stopping:
                 return False
-            if self._looking:
+            if self.looking:
                 self._look_again = True
                 return True
             if self._taken >= self.places:
                 self.behind = True
                 return False
-            self._looking = True
+            self.looking = True
         self.crew.on_ledger(self._look)
         return True
 
@@ -117,7 +116,7 @@ class Line:
             self._look_while_free()
         except BaseException:
             with self._lock:
-                self._looking = False
+                self.looking = False
             raise
 
     def _look_while_free(self) -> None:
@@ -131,7 +130,7 @@ class Line:
                     "claim_failed", task=self.task.name, error=str(error), hint="the sweeper tries again"
                 )
                 with self._lock:
-                    self._looking = False
+                    self.looking = False
                 return
             finally:
                 self.give_back(free - used)
@@ -145,7 +144,7 @@ class Line:
             with self._lock:
                 more = full or self._look_again or (seen > 0 and len(self._levels) > 1)
                 if not more:
-                    self._looking = False
+                    self.looking = False
                     return
 
     def _claim(self, places: int) -> tuple[list[ClaimedJob], int]:
@@ -165,9 +164,9 @@ class Line:
         """Take on claimed jobs, on a ledger thread. `holder`: the line that handed them over."""
         with self._lock:
             for job in jobs:
-                self.flights[job.id] = Flight(job, holder or self)
-            if holder is None:
-                self._held += len(jobs)
+                self.flights[job.key] = Flight(job, holder or self)
+        if holder is None:
+            self.host.hold(len(jobs))
         try:
             ready, over = life.begin(self.task, jobs)
             if ready:
@@ -191,16 +190,17 @@ class Line:
             connection.close()
             self.crew.later(TRY_AGAIN, self._admit_again, jobs)
             return
-        self.release([job.id for job in jobs])
+        self.release(jobs)
         self.wake()
 
     def _mark(self, ready: list[Ready]) -> list[Ready]:
         ours = life.mark(ready, worker=self.crew.worker_id)
         if len(ours) < len(ready):
-            kept = {one.job.id for one in ours}
-            lost = [one.job.id for one in ready if one.job.id not in kept]
+            kept = {one.job.key for one in ours}
+            lost = [one.job for one in ready if one.job.key not in kept]
+            ids = [job.id for job in lost]
             log.warning(
-                "fenced_off", task=self.task.name, jobs=lost, reason="lease or claim lost before the call"
+                "fenced_off", task=self.task.name, jobs=ids, reason="lease or claim lost before the call"
             )
             self.release(lost)
         return ours
@@ -210,16 +210,16 @@ class Line:
             self.crew.hand_back(self, [one.job for one in ready])
             return
         for one in ready:
-            flight = self.flights[one.job.id]
+            flight = self.flights[one.job.key]
             flight.marked = one.marked
         if self.task.is_async:
             self.crew.start_async(self, ready)
         else:
             for one in ready:
-                self.flights[one.job.id].handle = self.crew.start_sync(self, one)
+                self.flights[one.job.key].handle = self.crew.start_sync(self, one)
 
-    def begun(self, job_id: int) -> None:
-        if flight := self.flights.get(job_id):
+    def begun(self, job: ClaimedJob) -> None:
+        if flight := self.flights.get(job.key):
             flight.begun = time.monotonic()
 
     # --- ending ----------------------------------------------------------------------------------
@@ -255,15 +255,15 @@ class Line:
                 log.exception(
                     "settle_broken", task=self.task.name, jobs=[outcome.job.id for outcome in group]
                 )
-                self.release([outcome.job.id for outcome in group])
+                self.release([outcome.job for outcome in group])
 
     def _write(self, group: list[Outcome]) -> None:
         settled = settle(self.task, group, worker=self.crew.worker_id, taker=self.crew)
         # It is committed: whatever fails from here on, the group is not written again.
         if settled.handed:
-            holders = [flight.holder for outcome in group if (flight := self.flights.get(outcome.job.id))]
+            holders = [flight.holder for outcome in group if (flight := self.flights.get(outcome.job.key))]
             self.crew.hand_over(settled.handed, holders[0] if holders else self)
-        was_full = self.release([outcome.job.id for outcome in group])
+        was_full = self.release([outcome.job for outcome in group])
         if settled.lanes:
             self._promote(settled.lanes)
         if was_full:
@@ -281,39 +281,15 @@ class Line:
             return
         self.crew.wake_promoted(promoted)
 
-    def release(self, job_ids: Sequence[int]) -> bool:
+    def release(self, jobs: Sequence[ClaimedJob]) -> bool:
         """Free the places of these jobs; say whether somebody may be waiting for one."""
         holders: list[Line] = []
         with self._lock:
-            for job_id in job_ids:
-                if flight := self.flights.pop(job_id, None):
+            for job in jobs:
+                if flight := self.flights.pop(job.key, None):
                     self._taken -= 1
                     holders.append(flight.holder)
             behind = self.behind
         for holder in holders:
-            holder.let_go()
+            holder.host.let_go()
         return behind
-
-    # --- the bell's run, which answers for what is in flight -------------------------------------
-
-    def hold(self, jobs: int) -> None:
-        with self._lock:
-            self._held += jobs
-
-    def let_go(self) -> None:
-        with self._idle:
-            self._held -= 1
-            if self._held <= 0:
-                self._idle.notify_all()
-
-    def host(self) -> None:
-        """Stay until nothing that was claimed here is in flight. One bell's run does it; others return at once."""
-        with self._idle:
-            if self._hosted:
-                return
-            self._hosted = True
-            try:
-                while self._held > 0 or self._looking:
-                    self._idle.wait(timeout=1.0)
-            finally:
-                self._hosted = False

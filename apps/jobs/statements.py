@@ -157,7 +157,8 @@ class Statements:
         self.abandoned = f"""
             SELECT {CLAIMED_OF_J}, {times}, j.sending_at IS NOT NULL AS sending, w.ended_how
             FROM jobs_job j LEFT JOIN jobs_worker w ON w.id = j.worker_id
-            WHERE j.status = 'processing' AND (j.lease_until < {d.now} OR w.ended_at IS NOT NULL)
+            WHERE j.status = 'processing' AND (w.ended_at IS NOT NULL
+              OR ((%(overdue)s = 1 OR w.id IS NULL) AND j.lease_until < {d.now}))
             ORDER BY j.id LIMIT 500 {d.of_jobs_skip_locked}"""
         # Failed without a claim: not through the lane's index: a parked
         # job may expire while another of its lane runs.

@@ -73,18 +73,19 @@ class Sweeper:
 
     def round(self) -> None:
         leases.end_dead_processes(me=self.crew.worker_id)
-        if time.monotonic() - self._seen_since > leases.LEASE:
-            # Only then: after an outage of the database every lease looks expired.
+        # Only then: after an outage of the database every lease looks expired, the jobs' own too.
+        settled = time.monotonic() - self._seen_since > leases.LEASE
+        if settled:
             ledger.expire_leases()
-        self._take_back()
+        self._take_back(overdue=settled)
         self._bury_expired()
         self._quarantine.feed()
         if ledger.take_seat("orphans", seconds=ORPHANS_EVERY):
             self.crew.wake_promoted(ledger.promote_orphans())
 
-    def _take_back(self) -> None:
+    def _take_back(self, *, overdue: bool = True) -> None:
         while True:
-            count, lanes = take_back_abandoned(me=self.crew.worker_id)
+            count, lanes = take_back_abandoned(me=self.crew.worker_id, overdue=overdue)
             self.crew.wake_promoted(ledger.promote(lanes))
             if count < 500:
                 break

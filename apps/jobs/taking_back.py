@@ -42,8 +42,11 @@ class Abandoned:
     why: str
 
 
-def take_back_abandoned(*, me: int) -> tuple[int, set[str]]:
-    """Take back up to 500 jobs of workers that are gone; return how many, and the lanes to promote."""
+def take_back_abandoned(*, me: int, overdue: bool = True) -> tuple[int, set[str]]:
+    """Take back up to 500 jobs of workers that are gone, and with `overdue` those past their own lease.
+
+    Returns how many, and the lanes to promote.
+    """
     with transaction.atomic():
         found = [
             Abandoned(
@@ -53,7 +56,7 @@ def take_back_abandoned(*, me: int) -> tuple[int, set[str]]:
                 crashed=how in (Worker.Ending.DEAD, "") and job.crashes < SUSPECT,
                 why=WHY.get(how, "it ran beyond its time limit"),
             )
-            for job, sending, how in ledger.abandoned()
+            for job, sending, how in ledger.abandoned(overdue=overdue)
         ]
         lanes = _take_back(found, me)
     if found:

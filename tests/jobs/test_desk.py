@@ -91,3 +91,14 @@ def test_what_has_begun_or_ended_cannot_be_cancelled(script, status):
     assert desk.cancel(job=job, by="ada") is False
     assert state(job)[0] == status
     assert script.buried == []
+
+
+def test_a_retry_has_the_patience_and_the_tries_of_the_first(script):
+    letter = dead(max_retries=7)
+    Job.objects.filter(pk=letter.pk).update(
+        due_at=timezone.now(), expires_at=timezone.now() + timedelta(seconds=20)
+    )
+    letter.refresh_from_db()
+    new = Job.objects.get(pk=desk.retry(job=letter, by="ada").id)
+    assert (new.expires_at - new.due_at).total_seconds() == pytest.approx(20, abs=0.5)
+    assert new.max_retries == 7

@@ -37,7 +37,7 @@ class Crew:
         self.calls.append((line, one))
 
     def hand_over(self, jobs, holder):
-        holder.hold(len(jobs))
+        holder.host.hold(len(jobs))
         for job in jobs:
             self.on_ledger(self.lines[job.task].admit, [job], holder)
 
@@ -54,7 +54,7 @@ class Crew:
 
     def hand_back(self, line, jobs):
         ledger.hand_back(jobs)
-        line.release([job.id for job in jobs])
+        line.release(jobs)
 
     def turn(self):
         """Do what the ledger threads have to do."""
@@ -148,7 +148,7 @@ def test_a_job_handed_over_takes_a_place_and_gives_it_back(crew, script):
     crew.finish_calls()
     assert set(Job.objects.values_list("status", "worker_id")) == {("completed", crew.worker_id)}
     assert (first.in_flight, second.in_flight) == (0, 0)
-    assert (first._held, second._held) == (0, 0)
+    assert (first.host.held, second.host.held) == (0, 0)
 
 
 def test_when_the_database_is_away_the_group_waits_and_nothing_is_called_twice(crew, script, monkeypatch):
@@ -210,3 +210,22 @@ def test_one_that_retries_gives_its_place_back(crew, script):
     crew.finish_calls()
     assert line.in_flight == 0
     assert Job.objects.get().status == "retry"
+
+
+def test_the_end_of_a_lost_claim_does_not_free_the_place_of_the_next_one(crew, script):
+    """The same job, lost and claimed again by this very worker: two claims, two places."""
+    job = JobFactory()
+    line = crew.line(places=5)
+    line.wake()
+    crew.turn()
+    ledger.hand_back([one.job for _, one in crew.calls])
+    line.wake()
+    crew.turn()
+    assert line.in_flight == 2
+    stale, fresh = crew.calls
+    crew.calls = [stale]
+    crew.finish_calls()
+    assert (line.in_flight, Job.objects.get(pk=job.pk).status) == (1, "processing")
+    crew.calls = [fresh]
+    crew.finish_calls()
+    assert (line.in_flight, Job.objects.get(pk=job.pk).status) == (0, "completed")

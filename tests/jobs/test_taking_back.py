@@ -186,3 +186,11 @@ def test_a_seat_is_for_one():
     assert not ledger.take_seat("orphans", seconds=30)
     assert ledger.take_seat("pruning", seconds=-1)
     assert ledger.take_seat("pruning", seconds=30)
+
+
+def test_after_an_outage_a_living_workers_jobs_are_left_to_it():
+    """Its lease renews itself, and what it could not write is waiting to be written; only a lost worker's go."""
+    job, orphan = running(WorkerFactory()), running(ended("dead"))
+    Job.objects.update(lease_until=timezone.now() + PAST)
+    assert take_back_abandoned(me=0, overdue=False)[0] == 1
+    assert [Job.objects.get(pk=one.pk).status for one in (job, orphan)] == ["processing", "retry"]
