@@ -25,7 +25,7 @@ ACTS = st.one_of(
 
 
 class TestAnyOrder(TestCase):
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(st.lists(ACTS, max_size=40))
     def test_lanes_and_ends(self, acts):
         world = World()
