@@ -20,7 +20,7 @@ problems.install(api)
 @api.exception_handler(RequestDataTooBig)
 def body_too_large(request: HttpRequest, error: Exception) -> HttpResponse:
     """A body that got past the front door's own limit (DATA_UPLOAD_MAX_MEMORY_SIZE is set lower)."""
-    return problems.response(413, "The body is too large.", {"Connection": "close"})
+    return problems.response(413, "The body is too large.")
 
 
 api.add_router("/v1", router)

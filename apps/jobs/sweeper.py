@@ -15,10 +15,12 @@ import structlog
 from django.db import DatabaseError, connection, transaction
 
 from apps.jobs import failures, leases, ledger
+from apps.jobs.claimed import ClaimedJob
 from apps.jobs.connections import drop_if_broken
 from apps.jobs.endings import Fail
 from apps.jobs.quarantine import Quarantine
 from apps.jobs.taking_back import take_back_abandoned
+from apps.jobs.tally import Tally
 from apps.jobs.task import get_task, registry
 
 if TYPE_CHECKING:
@@ -95,12 +97,17 @@ class Sweeper:
     def _bury_expired(self) -> None:
         with transaction.atomic():
             late = ledger.bury_expired()
-            for name in {job.task for job in late} & set(registry()):
-                task = get_task(name)
-                dead = [
-                    (job, Fail("not done in time", "expired", "expired")) for job in late if job.task == name
-                ]
-                failures.bury_each(task, dead)
-                for job, ending in dead:
-                    failures.log_failure(job, ending)
+            for name in sorted({job.task for job in late}):
+                self._bury_of_task(name, [job for job in late if job.task == name])
         self.crew.wake_promoted(ledger.promote({job.lane for job in late if job.lane}))
+
+    def _bury_of_task(self, name: str, late: list[ClaimedJob]) -> None:
+        dead = [(job, Fail("not done in time", "expired", "expired")) for job in late]
+        tally = Tally(self.crew.worker_id, name)
+        for job in late:
+            tally.add(job, "failed")
+        tally.write()
+        if name in registry():
+            failures.bury_each(get_task(name), dead)
+        for job, ending in dead:
+            failures.log_failure(job, ending)

@@ -18,6 +18,7 @@ from apps.jobs import failures, ledger
 from apps.jobs.claimed import ClaimedJob
 from apps.jobs.endings import Ending, Fail, Unknown
 from apps.jobs.models import Worker
+from apps.jobs.tally import Tally
 from apps.jobs.task import get_task, registry
 
 log = structlog.get_logger(__name__)
@@ -121,6 +122,10 @@ def _take_back_of_task(name: str, found: list[Abandoned], worker: int) -> set[st
             )
         if ours and (one.sending or one.crashed):
             story.append((job, "unknown" if one.sending else "crash", ending))
+    tally = Tally(worker, name)
+    for job, _ in dead:
+        tally.add(job, "failed")
+    tally.write()
     if name in registry():
         failures.bury_each(get_task(name), dead)
     failures.record_attempts(story, worker=worker)

@@ -6,6 +6,9 @@ Flower can revoke tasks and stop workers. Here it shows; what is done is done in
 import os
 import sys
 
+from django.conf import settings
+
+_ = settings.DEBUG  # reading the settings reads .env, where the login may stand
 basic_auth = [login for login in os.environ.get("FLOWER_BASIC_AUTH", "").split(",") if ":" in login]
 if not basic_auth:
     sys.exit("Flower needs a login: set FLOWER_BASIC_AUTH=user:password")

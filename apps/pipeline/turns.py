@@ -76,7 +76,14 @@ def _messages(
     for payload in payloads:
         lines = by_conversation[payload.conversation]
         if payload.position is not None:
-            lines = [line for line in lines if line.position <= payload.position]
+            # What came before it, with the answers that were given meanwhile; then what is asked.
+            asked = [line for line in lines if line.position == payload.position]
+            before = [
+                line
+                for line in lines
+                if line.position < payload.position or line.direction == Message.Direction.OUT
+            ]
+            lines = [*before[1 - CONTEXT :], *asked]
         found[payload] = lines[-CONTEXT:]
     return found
 

@@ -55,7 +55,7 @@ def test_three_statements_however_many_messages(django_assert_num_queries, uneve
         new += [incoming(conversations[0].pk) for _ in range(5)]
     assert len(new) == 50
     with transaction.atomic(), django_assert_num_queries(3):
-        messages = add_messages(new)
+        add_messages(new)
     counts = {c.pk: c.message_count for c in Conversation.objects.all()}
     assert counts == {c.pk: sum(1 for m in new if m.conversation_id == c.pk) for c in conversations}
     assert dict(Conversation.objects.values_list("pk", "message_count")) == counts

@@ -3,10 +3,11 @@
 from datetime import timedelta
 
 import pytest
+from django.db.models import Sum
 from django.utils import timezone
 
 from apps.jobs import ledger
-from apps.jobs.models import Job, JobAttempt, Worker
+from apps.jobs.models import Job, JobAttempt, JobCounter, Worker
 from apps.jobs.sweeper import Sweeper
 from apps.jobs.taking_back import blame, take_back_abandoned
 from tests.factories.jobs import JobFactory, WorkerFactory, seconds_until_due, state
@@ -194,3 +195,17 @@ def test_after_an_outage_a_living_workers_jobs_are_left_to_it():
     Job.objects.update(lease_until=timezone.now() + PAST)
     assert take_back_abandoned(me=0, overdue=False)[0] == 1
     assert [Job.objects.get(pk=one.pk).status for one in (job, orphan)] == ["processing", "retry"]
+
+
+def test_what_the_sweeper_buries_is_counted():
+    worker = ended("dead")
+    running(worker, crashes=2, sending_at=timezone.now(), max_retries=0)
+    JobFactory(expires_at=timezone.now() + PAST)
+    crew = StubCrew()
+    Sweeper(crew)._take_back()
+    Sweeper(crew)._bury_expired()
+    assert dict(Job.objects.values_list("failure_reason", "status")) == {
+        "unknown": "failed",
+        "expired": "failed",
+    }
+    assert JobCounter.objects.aggregate(n=Sum("failed"))["n"] == 2

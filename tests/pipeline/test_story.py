@@ -121,7 +121,8 @@ def test_a_chatbot_may_answer_each_message_by_itself(talk, ai):
     drain()
     answers = Message.objects.filter(direction="out").order_by("position")
     assert [reply.in_reply_to.text for reply in answers] == ["one", "two"]
-    assert [turn.lines[-1].text for turn in ai.turns] == ["one", "two"]
+    assert [turn.question for turn in ai.turns] == ["one", "two"]
+    assert [line.role for line in ai.turns[1].lines] == ["user", "assistant", "user"]
 
 
 def test_order_in_a_conversation_is_the_order_of_acceptance(talk, channel):
