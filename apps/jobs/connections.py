@@ -6,7 +6,29 @@ long and belong to threads that never end: one that failed is looked at before i
 
 from __future__ import annotations
 
-from django.db import connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+
+# How a SQLSTATE begins that says nothing about the statement: try it again later (25006: a standby, read only).
+AWAY = ("08", "25006", "25P03", "40", "53", "55", "57", "58")
+STATEMENTS_FAULT = ("57014",)
+"""Cancelled by a time limit: a statement that took too long would take too long for ever."""
+SQLITE_ERROR, SQLITE_TOOBIG, SQLITE_MISMATCH, SQLITE_RANGE = 1, 18, 20, 25
+
+
+def is_away(error: Exception) -> bool:
+    """Whether `error` means that the database could not be asked, not that it was asked for nonsense.
+
+    Drivers say OperationalError for both: SQLite for any unknown column, PostgreSQL for a value too long to index.
+    """
+    if not isinstance(error, DatabaseError | InterfaceError):
+        return False
+    cause = error.__cause__
+    if (sqlite := getattr(cause, "sqlite_errorcode", None)) is not None:
+        return sqlite & 0xFF not in (SQLITE_ERROR, SQLITE_TOOBIG, SQLITE_MISMATCH, SQLITE_RANGE)
+    state = getattr(cause, "sqlstate", None) or ""
+    if state:
+        return state.startswith(AWAY) and state not in STATEMENTS_FAULT
+    return isinstance(error, OperationalError | InterfaceError)
 
 
 def drop_if_broken() -> None:

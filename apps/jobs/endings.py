@@ -14,6 +14,7 @@ import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from apps.jobs import storable
 from apps.reliability.errors import OutcomeUnknown, PermanentError, Postpone, TransientError
 from apps.reliability.redaction import redact_text
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 JITTER = 0.2
 ERROR_LENGTH = 2000
-CODE_LENGTH = 64
 
 
 class Ending:
@@ -45,8 +45,6 @@ class Retry(Ending):
     error: str = ""
     code: str = ""
     traceback: str = field(default="", repr=False)
-    result: Any = None
-    """Set when the call was made and only the write failed: it is not made again."""
 
 
 @dataclass(slots=True)
@@ -82,17 +80,17 @@ def backoff(task: JobTask, attempts: int, retry_after: float | None = None) -> f
 
 def from_exception(task: JobTask, job: ClaimedJob, error: BaseException) -> Ending:
     """Return the ending that `error` means for `job`. What is not in the tree is our bug: kept with its traceback."""
-    message = redact_text(getattr(error, "message", "") or str(error) or type(error).__name__)[:ERROR_LENGTH]
-    code = (getattr(error, "code", "") or type(error).__name__)[:CODE_LENGTH]
+    message = words_of(error)
+    code = str(getattr(error, "code", "") or type(error).__name__)[: storable.CODE_LENGTH]
     match error:
         case Postpone():
-            return Postponed(error.seconds, message, code)
+            return Postponed(storable.delay(error.seconds), message, code)
         case PermanentError():
             return Fail(f"{message} {error.advice}".strip()[:ERROR_LENGTH], code)
         case OutcomeUnknown():
             return Unknown(message, code)
         case TransientError():
-            return _again(task, job, message, code, retry_after=error.retry_after)
+            return _again(task, job, message, code, retry_after=storable.delay(error.retry_after))
         case TimeoutError():
             return _again(task, job, message, code)
         case _ if isinstance(error, task.autoretry_for):
@@ -100,6 +98,15 @@ def from_exception(task: JobTask, job: ClaimedJob, error: BaseException) -> Endi
         case _:
             trace = redact_text("".join(traceback.format_exception(error, limit=-30)))
             return _again(task, job, f"{type(error).__name__}: {message}"[:ERROR_LENGTH], code, trace=trace)
+
+
+def words_of(error: BaseException) -> str:
+    """What `error` says, without secrets. Whoever wrote it, reading it never raises."""
+    try:
+        words = str(getattr(error, "message", "") or error)
+    except Exception:
+        words = ""
+    return redact_text(words or type(error).__name__)[:ERROR_LENGTH]
 
 
 def _again(

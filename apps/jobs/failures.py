@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import structlog
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
-from apps.jobs import ledger
+from apps.jobs import ledger, storable
 from apps.jobs.claimed import ClaimedJob
+from apps.jobs.connections import is_away
 from apps.jobs.endings import ERROR_LENGTH, Ending, Fail, Postponed, Retry, Unknown, in_time
 from apps.jobs.models import Job, JobAttempt
 from apps.jobs.tally import Tally
@@ -62,18 +63,20 @@ def decide_unknown(job: ClaimedJob, ending: Unknown, *, may_repeat: bool) -> End
 def _write_failure(job: ClaimedJob, ending: Ending) -> bool:
     match ending:
         case Retry():
-            return ledger.put_back(
-                job, delay=ending.delay, spent=1, error=ending.error, code=ending.code, result=ending.result
-            )
+            return _put_back(job, ending, spent=1)
         case Postponed():
-            kept = job.result
-            return ledger.put_back(
-                job, delay=ending.delay, spent=0, error=ending.error, code=ending.code, result=kept
-            )
+            return _put_back(job, ending, spent=0)
         case Fail():
             spent = 0 if ending.reason in ("expired", "cancelled") else 1
             return ledger.fail(job, reason=ending.reason, spent=spent, error=ending.error, code=ending.code)
     raise TypeError(f"not an ending: {ending!r}")
+
+
+def _put_back(job: ClaimedJob, ending: Retry | Postponed, *, spent: int) -> bool:
+    # What its call brought, if only the writing failed, is kept: the call is not made again.
+    return ledger.put_back(
+        job, delay=ending.delay, spent=spent, error=ending.error, code=ending.code, result=job.result
+    )
 
 
 def bury(task: JobTask, dead: list[tuple[ClaimedJob, Fail]], *, with_dead: bool = True) -> None:
@@ -92,16 +95,16 @@ def bury_each(task: JobTask, dead: list[tuple[ClaimedJob, Fail]]) -> None:
     try:
         with transaction.atomic():
             bury(task, dead)
-    except (OperationalError, InterfaceError):
-        raise
     except Exception as error:
+        if is_away(error):
+            raise
         if len(dead) > 1:
             for one in dead:
                 bury_each(task, [one])
             return
         job, ending = dead[0]
         ending.error = f"{ending.error} — and dead() failed: {type(error).__name__}: {error}"[:ERROR_LENGTH]
-        Job.objects.filter(pk=job.id).update(error=redact_text(ending.error))
+        Job.objects.filter(pk=job.id).update(error=storable.text(redact_text(ending.error)))
 
 
 def record_attempts(rows: Sequence[tuple[ClaimedJob, str, Ending]], *, worker: int) -> None:
@@ -112,9 +115,9 @@ def record_attempts(rows: Sequence[tuple[ClaimedJob, str, Ending]], *, worker: i
                 job_id=job.id,
                 number=job.attempts + 1,
                 ending=how,
-                error_code=ending.code,
-                error=ending.error,
-                traceback=ending.traceback,
+                error_code=storable.code(ending.code),
+                error=storable.text(ending.error),
+                traceback=storable.text(ending.traceback),
                 worker_id=worker or None,
             )
             for job, how, ending in rows

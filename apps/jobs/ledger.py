@@ -6,12 +6,12 @@ together by `apps/jobs/life.py`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import connection
 
+from apps.jobs import storable
 from apps.jobs.claimed import ClaimedJob
 from apps.jobs.statements import numbers, pairs, statements
 
@@ -86,7 +86,7 @@ def keep_result(job: ClaimedJob, result: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             statements().keep_result,
-            {"id": job.id, "fence": job.fence, "result": json.dumps(result, default=str)},
+            {"id": job.id, "fence": job.fence, "result": storable.as_json(result)},
         )
 
 
@@ -101,15 +101,25 @@ def put_back(
     result: Any = None,
 ) -> bool:
     """Let `job` wait `delay` seconds; say whether its fence matched. `result`: of a call not to be made again."""
-    kept = None if result is None else json.dumps(result, default=str)
-    found = {"id": job.id, "fence": job.fence, "delay": delay, "spent": spent, "crashed": crashed}
-    return bool(_rows(statements().put_back, {**found, "error": error, "code": code, "result": kept}))
+    found = {
+        "id": job.id,
+        "fence": job.fence,
+        "delay": storable.delay(delay),
+        "spent": spent,
+        "crashed": crashed,
+        "error": storable.text(error),
+        "code": storable.code(code),
+        "result": None if result is None else storable.as_json(result),
+    }
+    return bool(_rows(statements().put_back, found))
 
 
 def fail(job: ClaimedJob, *, reason: str, spent: int, crashed: int = 0, error: str, code: str) -> bool:
     """Make `job` a dead letter; say whether its fence matched."""
     found = {"id": job.id, "fence": job.fence, "reason": reason, "spent": spent, "crashed": crashed}
-    return bool(_rows(statements().fail, {**found, "error": error, "code": code}))
+    return bool(
+        _rows(statements().fail, {**found, "error": storable.text(error), "code": storable.code(code)})
+    )
 
 
 def hand_back(jobs: Sequence[ClaimedJob]) -> None:

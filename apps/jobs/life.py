@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from django.db import InterfaceError, OperationalError
 
 from apps.jobs import ledger
 from apps.jobs.claimed import ClaimedJob
+from apps.jobs.connections import is_away
 from apps.jobs.endings import Complete, Ending, Fail, Unknown, from_exception, in_time
 from apps.jobs.outside import outside
 from apps.jobs.payloads import PayloadError
@@ -99,14 +99,13 @@ def _read(task: JobTask, jobs: list[ClaimedJob]) -> list[tuple[ClaimedJob, Any]]
         return []
     try:
         items = task.read(jobs)
-    except (OperationalError, InterfaceError) as error:
-        raise DatabaseAway(str(error)) from error
+        return [(job, items.get(job.id, Fail("read() returned nothing for it", "left_out"))) for job in jobs]
     except Exception as error:
+        if is_away(error):
+            raise DatabaseAway(str(error)) from error
         if len(jobs) > 1:
             return [pair for job in jobs for pair in _read(task, [job])]
         return [(jobs[0], from_exception(task, jobs[0], error))]
-    left_out = Fail("read() returned nothing for it", "left_out")
-    return [(job, items.get(job.id, left_out)) for job in jobs]
 
 
 def mark(ready: Sequence[Ready], *, worker: int) -> list[Ready]:

@@ -19,7 +19,7 @@ from django.db import DatabaseError, IntegrityError, connection
 
 from apps.jobs import bell, ledger, life
 from apps.jobs.claimed import ClaimedJob
-from apps.jobs.connections import drop_if_broken
+from apps.jobs.connections import drop_if_broken, is_away
 from apps.jobs.hosting import Host
 from apps.jobs.life import DatabaseAway, Outcome, Ready
 from apps.jobs.queue import page
@@ -243,14 +243,14 @@ class Line:
             try:
                 drop_if_broken()
                 self._write(group)
-            except (DatabaseAway, DatabaseError) as error:
-                connection.close()
-                log.warning("settle_waits", task=self.task.name, jobs=len(group), error=str(error))
-                with self._lock:
-                    self._finished[:0] = group
-                self.crew.later(TRY_AGAIN, self._settle)
-                return
-            except Exception:
+            except Exception as error:
+                if isinstance(error, DatabaseAway) or is_away(error):
+                    connection.close()
+                    log.warning("settle_waits", task=self.task.name, jobs=len(group), error=str(error))
+                    with self._lock:
+                        self._finished[:0] = group
+                    self.crew.later(TRY_AGAIN, self._settle)
+                    return
                 # A bug of the ledger itself. Its jobs come back when their lease is over.
                 log.exception(
                     "settle_broken", task=self.task.name, jobs=[outcome.job.id for outcome in group]

@@ -11,15 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import structlog
-from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 
 from apps.jobs import handover, ledger
 from apps.jobs.claimed import ClaimedJob
-from apps.jobs.endings import Complete, Ending, Fail, Retry, Unknown, from_exception, in_time
+from apps.jobs.connections import is_away
+from apps.jobs.endings import ERROR_LENGTH, Complete, Ending, Fail, Unknown, from_exception, in_time
 from apps.jobs.failures import log_failure, write_failures
 from apps.jobs.life import NOTHING, DatabaseAway, Outcome
 from apps.jobs.tally import Tally
 from apps.jobs.task import Done, JobTask
+from apps.reliability.redaction import redact_text
 
 log = structlog.get_logger(__name__)
 
@@ -39,52 +41,65 @@ def settle(
 ) -> Settled:
     """Write how these ended. Raises DatabaseAway when the database did not take them; then nothing is written."""
     try:
-        return _settle(task, outcomes, worker, taker)
-    except (OperationalError, InterfaceError) as error:
-        if getattr(error.__cause__, "sqlstate", "") not in DEADLOCK:
-            raise DatabaseAway(str(error)) from error
-    except IntegrityError:
-        log.debug("settle_again", task=task.name, reason="a lane was taken meanwhile, or a write collided")
-    except Exception as error:
-        if len(outcomes) == 1:
-            return _settle_alone(task, outcomes[0], worker, error)
-        return _each_alone(task, outcomes, worker)
-    try:
+        try:
+            return _settle(task, outcomes, worker, taker)
+        except (OperationalError, IntegrityError) as error:
+            if (
+                isinstance(error, OperationalError)
+                and getattr(error.__cause__, "sqlstate", "") not in DEADLOCK
+            ):
+                raise
+            log.debug(
+                "settle_again", task=task.name, reason="a lane was taken meanwhile, or a write collided"
+            )
         return _settle(task, outcomes, worker, None)
-    except (OperationalError, InterfaceError) as error:
-        raise DatabaseAway(str(error)) from error
     except Exception as error:
-        if len(outcomes) == 1:
-            return _settle_alone(task, outcomes[0], worker, error)
-        return _each_alone(task, outcomes, worker)
+        if is_away(error):
+            raise DatabaseAway(str(error)) from error
+        if len(outcomes) > 1:
+            return _each_alone(task, outcomes, worker)
+        return _settle_alone(task, outcomes[0], worker, error)
 
 
 def _each_alone(task: JobTask, outcomes: Sequence[Outcome], worker: int) -> Settled:
     """One bad item never takes its group down."""
     together = Settled()
     for outcome in outcomes:
-        together.lanes |= settle(task, [outcome], worker=worker).lanes
+        try:
+            together.lanes |= settle(task, [outcome], worker=worker).lanes
+        except DatabaseAway:
+            raise
+        except Exception:
+            # A bug of the ledger itself. This one comes back when its lease is over.
+            log.exception("settle_broken", task=task.name, job=outcome.job.id)
     return together
 
 
 def _settle_alone(task: JobTask, outcome: Outcome, worker: int, error: Exception) -> Settled:
     """Its own effects can't be written: keep what its call brought for the next try, or give up where people see it."""
+    try:
+        return _give_way(task, outcome, worker, error)
+    except Exception as broken:
+        if is_away(broken):
+            raise DatabaseAway(str(broken)) from broken
+        raise
+
+
+def _give_way(task: JobTask, outcome: Outcome, worker: int, error: Exception) -> Settled:
     ending = in_time(outcome.job, from_exception(task, outcome.job, error))
-    if isinstance(outcome.ending, Complete) and isinstance(ending, Retry):
-        if task.call is not None:
-            ending.result = {"value": outcome.ending.result}
-        return _settle(task, [Outcome(outcome.job, outcome.item, ending)], worker, None)
     if isinstance(outcome.ending, Complete):
+        if task.call is not None:
+            outcome.job.result = {"value": outcome.ending.result}
         try:
             return _settle(task, [Outcome(outcome.job, outcome.item, ending)], worker, None)
-        except DatabaseError:
-            raise
         except Exception as second:
+            if is_away(second) or not isinstance(ending, Fail | Unknown):
+                raise
             error, outcome = second, Outcome(outcome.job, outcome.item, ending)
     # dead() itself failed: a dead letter that says so is better than a job that can't even die.
     was = outcome.ending
     last = Fail(
-        f"{was.error} — and dead() failed: {type(error).__name__}: {error}"[:2000],
+        redact_text(f"{was.error} — and dead() failed: {type(error).__name__}: {error}")[:ERROR_LENGTH],
         was.code or "dead_failed",
         "unknown" if isinstance(was, Unknown) else getattr(was, "reason", "permanent"),
     )
