@@ -245,12 +245,14 @@ def wake(task: str) -> bool:
 
 def answer(task: str) -> None:
     """Answer a bell: look for work and stay until what was claimed has ended, so that Celery sees it as active."""
-    bell.silence(task)
     line = _crew.lines.get(task) if _crew else None
     if line is None:
+        bell.silence(task)
         log.error(
             "bell_unanswered", task=task, hint="run this worker with -P threads and the task's queue in -Q"
         )
         return
-    line.wake()
+    if not line.hot:  # a hot line looks by itself, and once more after it has let the bell ring again
+        bell.silence(task)
+        line.wake()
     line.host.stay()

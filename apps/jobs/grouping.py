@@ -23,6 +23,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 LARGEST_GROUP = 200
+LINGER = 0.005
+"""Seconds in which the next group gathers, where the last one had more than one call."""
 
 
 class GroupCommit(Generic[Item, Result]):
@@ -40,6 +42,7 @@ class GroupCommit(Generic[Item, Result]):
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._pid = 0
+        self._last = 0
 
     def submit(self, item: Item, *, timeout: float = 30.0) -> Result:
         """Return the handler's result for `item`, after its commit.
@@ -62,7 +65,10 @@ class GroupCommit(Generic[Item, Result]):
             with self._changed:
                 while not self._waiting:
                     self._changed.wait()
+                if self._last > 1:
+                    self._changed.wait_for(lambda: len(self._waiting) >= LARGEST_GROUP, LINGER)
                 group, self._waiting = self._waiting[:LARGEST_GROUP], self._waiting[LARGEST_GROUP:]
+                self._last = len(group)
             try:
                 drop_if_broken()
                 self._commit(group)

@@ -3,7 +3,8 @@
     wake -> look (claim while places are free) -> admit (read, mark) -> calls side by side -> finish (grouped)
 
 Everything that touches the database runs on the crew's few ledger threads; calls run on its event loop or its
-call threads. While one group is being written the next gathers: that is the whole of the batching.
+call threads. While one group is being written the next gathers: alone, a job goes at once; under load the costs of
+a group are shared.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
-from django.db import DatabaseError, IntegrityError, connection
+from django.db import DatabaseError, connection
 
-from apps.jobs import bell, ledger, life
+from apps.jobs import ledger, life
 from apps.jobs.claimed import ClaimedJob
 from apps.jobs.connections import drop_if_broken, is_away
+from apps.jobs.flight import Flight
 from apps.jobs.hosting import Host
 from apps.jobs.life import DatabaseAway, Outcome, Ready
+from apps.jobs.lookout import LINGER, Lookout
 from apps.jobs.queue import page
 from apps.jobs.settling import settle
 from apps.jobs.task import JobTask
@@ -36,34 +38,19 @@ TRY_AGAIN = 0.5
 LARGEST_GROUP = 200
 
 
-@dataclass(slots=True)
-class Flight:
-    """A job in flight."""
-
-    job: ClaimedJob
-    holder: Line
-    """The line whose bell answers for it: where it was claimed, or where it was handed over from."""
-    begun: float | None = None
-    """When its call began; None: not yet."""
-    marked: bool = False
-    handle: Any = None
-    """The asyncio task or the thread's future."""
-
-
 class Line:
     def __init__(self, crew: Crew, task: JobTask) -> None:
         self.crew, self.task = crew, task
         self.places = page(task.queue).in_flight
         self.host = Host(self)
+        self.lookout = Lookout(self)
         self._lock = threading.Lock()
         self._taken = 0
-        self.looking = self._look_again = False
-        self._levels: set[int] = set()
-        """The priorities seen here: with one only, a claim that is not full has taken everything."""
         self.behind = False
         """The last claim came back full: more may wait, so nothing is handed over past it."""
         self.flights: dict[tuple[int, int], Flight] = {}
         self._finished: list[Outcome] = []
+        self._last_group = 0
         self._settling = False
 
     # --- places -------------------------------------------------------------------------------
@@ -80,13 +67,13 @@ class Line:
         with self._lock:
             self._taken -= places
 
-    def _take_free(self) -> int:
+    def take_free(self) -> int:
+        """Take what is free, at most a batch; 0 when nothing is, and then whoever leaves a place looks again."""
         with self._lock:
             free = min(self.places - self._taken, self.task.batch)
             if free <= 0 or self.crew.stopping:
-                self.looking = False
+                self.behind = True
                 return 0
-            self._look_again = False
             self._taken += free
             return free
 
@@ -94,69 +81,23 @@ class Line:
     def in_flight(self) -> int:
         return self._taken
 
+    @property
+    def is_full(self) -> bool:
+        return self._taken >= self.places
+
     # --- looking for work ----------------------------------------------------------------------
 
     def wake(self) -> bool:
         """Look for work soon; False if there is no place for any (whoever leaves one looks again)."""
-        with self._lock:
-            if self.crew.stopping:
-                return False
-            if self.looking:
-                self._look_again = True
-                return True
-            if self._taken >= self.places:
-                self.behind = True
-                return False
-            self.looking = True
-        self.crew.on_ledger(self._look)
-        return True
+        return self.lookout.wake()
 
-    def _look(self) -> None:
-        try:
-            self._look_while_free()
-        except BaseException:
-            with self._lock:
-                self.looking = False
-            raise
+    @property
+    def looking(self) -> bool:
+        return self.lookout.looking
 
-    def _look_while_free(self) -> None:
-        while free := self._take_free():
-            used = 0
-            try:
-                jobs, seen = self._claim(free)
-                used = len(jobs)
-            except DatabaseError as error:
-                log.warning(
-                    "claim_failed", task=self.task.name, error=str(error), hint="the sweeper tries again"
-                )
-                with self._lock:
-                    self.looking = False
-                return
-            finally:
-                self.give_back(free - used)
-            full = seen == free
-            self.behind = full
-            self._levels.update(job.priority for job in jobs)
-            if full:
-                bell.ring_others(self.task.name, self.task.queue)
-            if jobs:
-                self.admit(jobs)
-            with self._lock:
-                more = full or self._look_again or (seen > 0 and len(self._levels) > 1)
-                if not more:
-                    self.looking = False
-                    return
-
-    def _claim(self, places: int) -> tuple[list[ClaimedJob], int]:
-        drop_if_broken()
-        for _ in range(3):
-            try:
-                return ledger.claim(self.task.name, places=places, worker=self.crew.worker_id)
-            except IntegrityError:
-                continue  # somebody took a job of the same lane meanwhile; the next look parks it
-            except DatabaseError:
-                connection.close()
-        return ledger.claim(self.task.name, places=places, worker=self.crew.worker_id)
+    @property
+    def hot(self) -> bool:
+        return self.lookout.hot
 
     # --- running ---------------------------------------------------------------------------------
 
@@ -231,7 +172,11 @@ class Line:
             if self._settling:
                 return
             self._settling = True
-        self.crew.on_ledger(self._settle)
+            crowded = self._last_group > 1
+        if crowded:
+            self.crew.later(LINGER, self._settle)
+        else:
+            self.crew.on_ledger(self._settle)
 
     def _settle(self) -> None:
         while True:
@@ -240,6 +185,7 @@ class Line:
                 if not group:
                     self._settling = False
                     return
+                self._last_group = len(group)
             try:
                 drop_if_broken()
                 self._write(group)

@@ -154,6 +154,10 @@ class Statements:
         self.running = f"""
             SELECT {CLAIMED_COLUMNS}, {times} FROM jobs_job
             WHERE id = %(id)s AND worker_id = %(worker)s AND status = 'processing'"""
+        # Suspects run in a child, under its parent's name.
+        self.held_unmarked = f"""
+            SELECT {CLAIMED_COLUMNS}, {times} FROM jobs_job
+            WHERE worker_id = %(worker)s AND status = 'processing' AND sending_at IS NULL AND crashes < 2"""
         self.abandoned = f"""
             SELECT {CLAIMED_OF_J}, {times}, j.sending_at IS NOT NULL AS sending, w.ended_how
             FROM jobs_job j LEFT JOIN jobs_worker w ON w.id = j.worker_id
@@ -220,24 +224,27 @@ class Statements:
     def _insert(d: Dialect, found: str) -> str:
         """All rows in one parameter: many parameters would cost more to put in than the rows cost to store."""
         # A lane that is busy is seen here, in the same snapshot: then the job waits like any other.
-        source = f"""(SELECT n.*, n.wanted AND (n.lane IS NULL OR NOT EXISTS (
-                SELECT 1 FROM jobs_job b WHERE b.lane = n.lane AND b.status IN {LIVE})) AS taken
-                FROM {d.records("%(rows)s", NEW_JOB_COLUMNS, "n")}) r"""
-        due = f"COALESCE(r.run_at, CASE WHEN r.delay > 0 THEN {d.plus(d.now, 'r.delay')} ELSE {d.now} END)"
+        # A LIMITed probe, not NOT EXISTS: PostgreSQL would hash all live jobs for it, reading the whole table.
+        # MATERIALIZED: else `taken` would be asked again at each of its places below.
+        source = f"""SELECT n.*, n.wanted AND (n.lane IS NULL OR (
+                SELECT b.id FROM jobs_job b WHERE b.lane = n.lane AND b.status IN {LIVE} LIMIT 1) IS NULL) AS taken
+                FROM {d.records("%(rows)s", NEW_JOB_COLUMNS, "n")}"""
+        due = f"COALESCE(m.run_at, CASE WHEN m.delay > 0 THEN {d.plus(d.now, 'm.delay')} ELSE {d.now} END)"
 
         def if_taken(then: str, otherwise: str) -> str:
-            return f"CASE WHEN r.taken THEN {then} ELSE {otherwise} END"
+            return f"CASE WHEN m.taken THEN {then} ELSE {otherwise} END"
 
         return f"""
+            WITH m AS MATERIALIZED ({source})
             INSERT INTO jobs_job (task, queue, payload, payload_version, priority, max_retries, lane, dedupe_key,
                 time_limit, customer_id, correlation_id, public_id, parent_id, redrive_of_id, metadata, created_at,
                 run_at, due_at, expires_at, status, fence, worker_id, started_at, lease_until)
-            SELECT r.task, r.queue, r.payload, 1, r.priority, r.max_retries, r.lane, r.dedupe_key,
-                r.time_limit, r.customer, r.correlation_id, r.public_id, r.parent, r.redrive_of, r.metadata, {d.now},
-                {due}, {due}, {d.plus(due, "r.expires_in")}, {if_taken("'processing'", "'pending'")},
+            SELECT m.task, m.queue, m.payload, 1, m.priority, m.max_retries, m.lane, m.dedupe_key,
+                m.time_limit, m.customer, m.correlation_id, m.public_id, m.parent, m.redrive_of, m.metadata, {d.now},
+                {due}, {due}, {d.plus(due, "m.expires_in")}, {if_taken("'processing'", "'pending'")},
                 {if_taken("1", "0")}, {if_taken("CAST(%(worker)s AS bigint)", "NULL")}, {if_taken(d.now, "NULL")},
-                {if_taken(d.plus(d.now, "r.time_limit + 15"), "NULL")}
-            FROM {source} WHERE true
+                {if_taken(d.plus(d.now, "m.time_limit + 15"), "NULL")}
+            FROM m WHERE true
             ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL AND fence = 0 AND status = 'pending'
             DO UPDATE SET {found}
             RETURNING id, fence"""

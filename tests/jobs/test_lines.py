@@ -6,6 +6,7 @@ from django.db import OperationalError
 from apps.jobs import bell, ledger
 from apps.jobs.enqueueing import NewJob, enqueue_many
 from apps.jobs.line import Line
+from apps.jobs.lookout import LINGER
 from apps.jobs.models import Job
 from apps.jobs.task import get_task
 from apps.reliability.errors import TransientError
@@ -31,7 +32,8 @@ class Crew:
         self.work.append((work, args))
 
     def later(self, seconds, work, *args):
-        self.delayed.append((work, args))
+        """A moment in which the next batch gathers is over at once; what waits for the database waits."""
+        (self.work if seconds <= LINGER else self.delayed).append((work, args))
 
     def start_sync(self, line, one):
         self.calls.append((line, one))
@@ -77,6 +79,7 @@ def rung(monkeypatch):
     bells = []
     monkeypatch.setattr(bell, "ring_others", lambda task, queue: bells.append(task))
     monkeypatch.setattr(bell, "ring_all", lambda names: None)
+    monkeypatch.setattr(bell, "silence", lambda task: bells.append(f"silence {task}"))
     monkeypatch.setattr("apps.jobs.line.connection.close_if_unusable_or_obsolete", lambda: None)
     return bells
 
@@ -97,6 +100,7 @@ def test_never_more_in_flight_than_places_and_a_full_claim_rings_for_others_once
     assert line.wake()
     crew.turn()
     assert (in_flight(), line.in_flight, rung) == (3, 3, ["test.script"])
+    assert not line.hot  # it has no place: bells are for the others
     assert not line.wake()  # full: whoever leaves a place looks again
     crew.finish_calls()
     assert (in_flight(), line.in_flight) == (3, 3)
@@ -229,3 +233,57 @@ def test_the_end_of_a_lost_claim_does_not_free_the_place_of_the_next_one(crew, s
     crew.calls = [fresh]
     crew.finish_calls()
     assert (line.in_flight, Job.objects.get(pk=job.pk).status) == (0, "completed")
+
+
+def test_a_line_with_much_to_do_looks_by_itself_and_lets_its_bell_ring_again_before_its_last_look(crew, rung):
+    line = crew.line(places=50)
+    for _ in range(3):
+        JobFactory()
+    line.wake()
+    work, args = crew.work.pop(0)
+    work(*args)
+    assert line.hot
+    assert line.looking  # no bell is needed for what comes now
+    assert rung == []
+    late = JobFactory()
+    rung_at_the_last_look = []
+    claim = line.lookout._claim
+    line.lookout._claim = lambda places: (rung_at_the_last_look.append(list(rung)), claim(places))[1]
+    crew.turn()
+    assert Job.objects.get(pk=late.pk).status == "processing"
+    assert not line.hot
+    assert not line.looking
+    assert rung == ["silence test.script"]
+    assert rung_at_the_last_look[-1] == ["silence test.script"]  # what came without a bell is seen after it
+
+
+def test_alone_a_job_makes_no_line_hot(crew, rung):
+    JobFactory()
+    line = crew.line(places=50)
+    line.wake()
+    crew.turn()
+    assert (line.hot, line.looking, rung) == (False, False, [])
+
+
+def test_a_place_that_is_left_while_a_look_finds_none_is_not_missed(crew):
+    line = crew.line(places=1)
+    JobFactory()
+    line.wake()
+    crew.turn()
+    JobFactory()
+    line.behind = True
+    line.lookout.looking = True  # a look has begun, and is about to find no place
+    take_free = line.take_free
+
+    def none_free():
+        free = take_free()
+        if not free and crew.calls:
+            crew.finish_calls()  # now there is one, and whoever left it wakes a line that still looks
+        return free
+
+    line.take_free = none_free
+    line.lookout._look()
+    line.take_free = take_free
+    crew.turn()
+    assert in_flight() == 1
+    assert Job.objects.filter(status="pending").count() == 0

@@ -101,7 +101,7 @@ def test_a_claim_that_meets_an_uncommitted_one_of_its_lane_is_made_again_with_it
     innocents = [JobFactory().pk for _ in range(5)]
     line = Line(StubCrew(), get_task("test.script"))
     running = second.start(
-        line._claim, 10
+        line.lookout._claim, 10
     )  # claims the late one: nobody of the lane runs, as far as it can see
     second.waits()
     third.commit()  # now its update breaks the rule of one running job per lane

@@ -1,0 +1,128 @@
+"""How a line finds its work: woken by a bell, by the sweeper, or by a place that was left.
+
+Under load it is hot: it looks again by itself after a moment in which the next batch gathers, and keeps its bell
+from ringing until it finds nothing. The last look comes after the bell may ring again, so nothing falls between.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+from django.db import DatabaseError, IntegrityError, connection
+
+from apps.jobs import bell, ledger
+from apps.jobs.claimed import ClaimedJob
+from apps.jobs.connections import drop_if_broken
+
+if TYPE_CHECKING:
+    from apps.jobs.line import Line
+
+log = structlog.get_logger(__name__)
+
+LINGER = 0.02
+"""Seconds in which the next batch gathers, where the last one had more than one job."""
+
+
+class Lookout:
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self._lock = threading.Lock()
+        self.looking = self._look_again = False
+        self.hot = False
+        """It looks again by itself: the bell need not ring."""
+        self._levels: set[int] = set()
+        """The priorities seen here: with one only, a claim that is not full has taken everything."""
+
+    def wake(self) -> bool:
+        """Look soon; False if there is no place."""
+        with self._lock:
+            if self.line.crew.stopping:
+                return False
+            if self.looking:
+                self._look_again = True
+                return True
+            if self.line.is_full:
+                self.line.behind = True
+                return False
+            self.looking = True
+        self.line.crew.on_ledger(self._look)
+        return True
+
+    def _look(self) -> None:
+        try:
+            self._look_while_free()
+        except BaseException:
+            self._rest()
+            raise
+
+    def _rest(self) -> None:
+        with self._lock:
+            self.looking = False
+            woken, self._look_again = self._look_again, False
+        if self.hot:
+            self._cool()
+        if woken:  # while we were about to rest, perhaps by the very place that was missing
+            self.wake()
+
+    def _cool(self) -> None:
+        """Let the bell ring again. Whoever cools looks once more, or knows that it has no place."""
+        self.hot = False
+        bell.silence(self.line.task.name)
+
+    def _look_while_free(self) -> None:
+        line = self.line
+        while True:
+            with self._lock:
+                self._look_again = False
+            free = line.take_free()
+            if not free:
+                self._rest()
+                return
+            jobs: list[ClaimedJob] = []
+            try:
+                jobs, seen = self._claim(free)
+            except DatabaseError as error:
+                log.warning(
+                    "claim_failed", task=line.task.name, error=str(error), hint="the sweeper tries again"
+                )
+                self._rest()
+                return
+            finally:
+                line.give_back(free - len(jobs))
+            line.behind = full = seen == free
+            self._levels.update(job.priority for job in jobs)
+            if full:
+                if self.hot:
+                    self._cool()
+                bell.ring_others(line.task.name, line.task.queue)
+            if jobs:
+                line.admit(jobs)
+            if not self._look_on(seen, full):
+                return
+
+    def _look_on(self, seen: int, full: bool) -> bool:
+        """Whether to look again at once; else later, by itself, or when somebody wakes it."""
+        if self.hot and not seen:
+            self._cool()
+            return True
+        with self._lock:
+            if not full and (seen > 1 or (self.hot and seen)):
+                self.hot = True
+                self.line.crew.later(LINGER, self._look)
+                return False
+            self.looking = full or self._look_again or (seen > 0 and len(self._levels) > 1)
+            return self.looking
+
+    def _claim(self, places: int) -> tuple[list[ClaimedJob], int]:
+        task, crew = self.line.task.name, self.line.crew
+        drop_if_broken()
+        for _ in range(3):
+            try:
+                return ledger.claim(task, places=places, worker=crew.worker_id)
+            except IntegrityError:
+                continue  # somebody took a job of the same lane meanwhile; the next look parks it
+            except DatabaseError:
+                connection.close()
+        return ledger.claim(task, places=places, worker=crew.worker_id)
