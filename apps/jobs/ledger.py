@@ -196,6 +196,11 @@ def count(rows: Sequence[Sequence[Any]]) -> None:
         )
 
 
+def held_unmarked(worker: int) -> list[ClaimedJob]:
+    """Return the jobs that `worker` has running, but for those with the sending mark and for suspects."""
+    return [ClaimedJob.from_row(row) for row in _rows(statements().held_unmarked, {"worker": worker})]
+
+
 def running(job_id: int, *, worker: int) -> ClaimedJob | None:
     """Return this job if `worker` still has it running."""
     rows = _rows(statements().running, {"id": job_id, "worker": worker})

@@ -15,6 +15,7 @@ import structlog
 from django.db import DatabaseError, connection, transaction
 
 from apps.jobs import failures, leases, ledger
+from apps.jobs.adrift import Adrift
 from apps.jobs.claimed import ClaimedJob
 from apps.jobs.connections import drop_if_broken
 from apps.jobs.endings import Fail
@@ -40,6 +41,7 @@ class Sweeper:
     def __init__(self, crew: Crew) -> None:
         self.crew = crew
         self._quarantine = Quarantine(crew)
+        self._adrift = Adrift(crew)
         self._stopped = threading.Event()
         self._seen_since = time.monotonic()
         self._last_tick = time.monotonic()
@@ -79,6 +81,8 @@ class Sweeper:
         settled = time.monotonic() - self._seen_since > leases.LEASE
         if settled:
             ledger.expire_leases()
+        else:
+            self._adrift.hand_back()
         self._take_back(overdue=settled)
         self._bury_expired()
         self._quarantine.feed()

@@ -1,16 +1,17 @@
 """A look at the ledger from outside: plain SQL over a connection of its own, so that Switchboard can be dead."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.rows import dict_row
 
 from tests.waiting import wait_until
 
+T = TypeVar("T")
 LIVE = "('pending', 'processing', 'retry')"
 
 
@@ -37,12 +38,16 @@ class Ledger:
     def live(self) -> int:
         return int(self.one(f"SELECT count(*) AS n FROM jobs_job WHERE status IN {LIVE}"))
 
-    def settled(self, deadline: float = 60.0) -> None:
-        """Wait until nothing is waiting or running; what is left is in the message when it fails."""
+    def wait_until(self, predicate: Callable[[], T], deadline: float, what: str) -> T:
+        """As `tests.waiting.wait_until`; the failure tells what the ledger looked like at the end."""
         try:
-            wait_until(lambda: self.live() == 0, deadline, "an empty ledger")
+            return wait_until(predicate, deadline, what)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.story()}") from None
+
+    def settled(self, deadline: float = 60.0) -> None:
+        """Wait until nothing is waiting or running."""
+        self.wait_until(lambda: self.live() == 0, deadline, "an empty ledger")
 
     def story(self) -> str:
         """What waits, where and since when: for the message of a failing test."""
@@ -51,10 +56,14 @@ class Ledger:
             " max(attempts) AS attempts, max(crashes) AS crashes FROM jobs_job"
             " GROUP BY task, status, failure_reason, error_code, worker_id ORDER BY 1, 2"
         )
+        live = self.rows(
+            "SELECT id, task, status, lane, fence, attempts, crashes, worker_id, run_at, lease_until, sending_at,"
+            f" error FROM jobs_job WHERE status IN {LIVE} ORDER BY id LIMIT 40"
+        )
         workers = self.rows(
             "SELECT id, pid, host, heartbeat_at, lease_until, ended_at, ended_how FROM jobs_worker"
         )
-        return "\n".join(str(row) for row in [*rows, *workers])
+        return "\n".join(str(row) for row in [*rows, *live, *workers])
 
     def jobs(self, task: str, *, since: int = 0) -> list[dict[str, Any]]:
         return self.rows("SELECT * FROM jobs_job WHERE task = %s AND id > %s ORDER BY id", task, since)

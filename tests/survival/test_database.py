@@ -67,10 +67,10 @@ def test_work_goes_on_by_itself_within_5_s(house, run, figure, fault):
         )
         recovery = found[0].begun - over
         # Not only the new one: every conversation that was cut off moves again.
-        wait_until(
+        house.ledger.wait_until(
             lambda: stuck(house, run, accepted, over) == [],
             5 - (time.time() - over),
-            f"all conversations to move again; not yet: {stuck(house, run, accepted, over)}",
+            "all conversations to move again",
         )
         house.ledger.settled(90)
         assert one.process.alive

@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import requests
 
@@ -30,24 +31,27 @@ def ask_both(house, run, *, each, start_place=0):
     ]
 
 
-def kill_in_the_middle(house, run, victim):
-    """Ask 200 questions, let some be answered, hold the sends that are under way, and kill `victim` while it is
-    in the middle of some. Returns what was accepted, the moment of the kill and the jobs that the victim held."""
-    house.witness.behave("send", hold=True)
-    accepted = ask_both(house, run, each=10)
-    assert len(accepted) == 200
-    house.witness.behave("send", hold=False, delay=0.1)
-    wait_until(lambda: len(house.witness.sends(run)) >= 60, 60, "60 of 200 replies")
-    house.witness.behave("send", hold=True)
-    # One send of each conversation is under way now and answered by nobody: what a kill cuts off is exact.
-    wait_until(
-        lambda: house.witness.held("send") == 2 * CONVERSATIONS, 30, "every conversation to be in a send"
-    )
-    held = wait_until(
-        lambda: house.ledger.held_by(victim.pid), 10, "the victim to be in the middle of something"
-    )
-    moment = victim.process.kill9()
-    return accepted, moment, [job for job in held if job["id"] in house.ledger.still_held(held)]
+@contextmanager
+def killed_in_the_middle(house, run, **victim_env):
+    """Two workers; one has a send of every conversation under way when it is killed, in the middle of 200 messages.
+
+    Gives what was accepted, the moment of the kill, and the jobs that the victim held.
+    """
+    with house.worker("victim", env=victim_env) as victim:
+        house.witness.behave("send", hold=True)
+        accepted = ask_both(house, run, each=10)
+        assert len(accepted) == 200
+        house.witness.behave("send", hold=False, delay=0.1)
+        wait_until(lambda: len(house.witness.sends(run)) >= 60, 60, "60 of 200 replies")
+        house.witness.behave("send", hold=True)
+        # Answered by nobody until we say so: what the kill cuts off is exact.
+        house.ledger.wait_until(
+            lambda: house.witness.held("send") == 2 * CONVERSATIONS, 30, "every conversation to be in a send"
+        )
+        with house.worker("other"):
+            held = house.ledger.held_by(victim.pid)
+            assert len([job for job in held if job["task"] == SEND]) == 2 * CONVERSATIONS
+            yield accepted, victim.process.kill9(), held
 
 
 def each_as_its_owner_chose(verdict, unknown, held):
@@ -59,16 +63,12 @@ def each_as_its_owner_chose(verdict, unknown, held):
 
 def test_a_killed_worker_loses_nothing_and_its_jobs_are_taken_back_within_5_s(house, run, figure):
     since = house.ledger.last_job()
-    with house.worker("victim", wait=False) as victim, house.worker("other") as other:
-        house.wait_for_worker(victim)
-        accepted, moment, held = kill_in_the_middle(house, run, victim)
-        assert held, "the victim held nothing when it was killed"
-        wait_until(lambda: not house.ledger.still_held(held), 5, "the victim's jobs to be taken back")
+    with killed_in_the_middle(house, run) as (accepted, moment, held):
+        house.ledger.wait_until(lambda: not house.ledger.still_held(held), 5, "the jobs to be taken back")
         taken_back = time.time() - moment
         house.witness.behave("send", hold=False, delay=0)
-        with house.worker("victim", wait=False):
+        with house.worker("victim", wait=False):  # its supervisor starts it again
             house.ledger.settled(90)
-        assert other.process.alive
     verdict, unknown = lost_nothing(house, run, accepted, faults=[moment], since=since)
     each_as_its_owner_chose(verdict, unknown, held)
     figure(
@@ -79,14 +79,9 @@ def test_a_killed_worker_loses_nothing_and_its_jobs_are_taken_back_within_5_s(ho
 
 def test_from_another_host_they_are_taken_back_within_20_s(house, run, figure):
     since = house.ledger.last_job()
-    with (
-        house.worker("victim", env={"SWITCHBOARD_HOST_ID": "elsewhere"}, wait=False) as victim,
-        house.worker("other"),
-    ):
-        house.wait_for_worker(victim)
-        accepted, moment, held = kill_in_the_middle(house, run, victim)
-        assert held, "the victim held nothing when it was killed"
-        wait_until(lambda: not house.ledger.still_held(held), 20, "the leases of another host to run out")
+    elsewhere = {"SWITCHBOARD_HOST_ID": "elsewhere"}
+    with killed_in_the_middle(house, run, **elsewhere) as (accepted, moment, held):
+        house.ledger.wait_until(lambda: not house.ledger.still_held(held), 20, "the leases to run out")
         taken_back = time.time() - moment
         house.witness.behave("send", hold=False, delay=0)
         house.ledger.settled(90)

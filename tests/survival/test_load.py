@@ -8,7 +8,6 @@ import pytest
 
 from tests.survival.houses import on, pour
 from tests.survival.outcomes import lost_nothing
-from tests.waiting import wait_until
 
 
 def connections(house, pid):
@@ -48,7 +47,7 @@ def test_a_thousand_conversations_wait_for_a_slow_ai_in_one_worker(house, run, f
             return house.ledger.live() == 0
 
         with ThreadPoolExecutor(1) as pool:
-            wait_until(lambda: pool.submit(sample).result(), 180, f"1,000 answers\n{house.ledger.story()}")
+            house.ledger.wait_until(lambda: pool.submit(sample).result(), 180, "1,000 answers")
     ended = max(call.ended or call.begun for call in house.witness.sends(run))
     verdict, unknown = lost_nothing(house, run, accepted, faults=[], since=since)
     assert not verdict.repeated

@@ -39,10 +39,8 @@ def test_what_kills_its_worker_ends_as_poison_and_its_hundred_neighbours_complet
     neighbours = enqueue(house, "survival.neighbour", 100)
     bad = enqueue(house, "survival.exit_hard", 1) + enqueue(house, "survival.never_ends", 1)
     with house.worker("fragile", queues=QUEUES, supervised=True) as worker:
-        wait_until(
-            lambda: states(house, bad) == {("failed", "poison"): 2},
-            120,
-            f"both to be found out\n{house.ledger.story()}",
+        house.ledger.wait_until(
+            lambda: states(house, bad) == {("failed", "poison"): 2}, 120, "both to be found out"
         )
         house.ledger.settled(90)
         deaths = len(worker.deaths)
@@ -64,7 +62,7 @@ def test_a_quarantine_child_does_not_outlive_its_worker(house):
             row = house.ledger.rows("SELECT status, crashes FROM jobs_job WHERE id = %s", bad)[0]
             return row == {"status": "processing", "crashes": 2} and children(house, worker.pid)
 
-        (child,) = wait_until(alone, 60, f"the suspect to run in a child\n{house.ledger.story()}")
+        (child,) = house.ledger.wait_until(alone, 60, "the suspect to run in a child")
         worker.process.kill9()
         wait_until(lambda: child not in house.strays(), 5, "the child to follow its worker")
         wait_until(lambda: states(house, [bad]) == {("failed", "poison"): 1}, 60, "the next worker to judge")
@@ -80,7 +78,7 @@ def test_in_ten_kills_of_a_loaded_worker_nobody_is_taken_for_poison(house, figur
             process = worker.process
             if house.ledger.live() < 50:
                 neighbours += enqueue(house, "survival.neighbour", 50)
-            wait_until(lambda: house.witness.open("mark"), 30, f"jobs under way\n{house.ledger.story()}")
+            house.ledger.wait_until(lambda: house.witness.open("mark"), 30, "jobs under way")
             process.kill9()
             wait_until(lambda process=process: worker.process is not process, 10, "the supervisor")
         house.witness.behave("mark", delay=0)
