@@ -32,7 +32,6 @@ from apps.jobs.watchman import Watchman
 
 log = structlog.get_logger(__name__)
 
-CALL_THREADS = 64
 FINISH_WITHIN = 5.0
 """Seconds that a stopping worker gives calls which may be repeated, before it hands them back."""
 STOP_WITHIN = 20.0
@@ -49,7 +48,7 @@ class Crew:
         self.stopped = threading.Event()
         threads = 1 if connection.vendor == "sqlite" else settings.LEDGER_THREADS
         self._ledger = ThreadPoolExecutor(threads, thread_name_prefix="ledger")
-        self._calls = ThreadPoolExecutor(CALL_THREADS, thread_name_prefix="call")
+        self._calls = ThreadPoolExecutor(_sync_places(self.lines.values()), thread_name_prefix="call")
         self.loop = _new_loop()
         self._sweeper = Sweeper(self)
         self._stop_once = threading.Lock()
@@ -149,16 +148,24 @@ class Crew:
 
     # --- heartbeat, watchman -----------------------------------------------------------------------
 
+    def _time_to_beat(self) -> bool:
+        """Wait for the next beat; False when there is nothing left to keep."""
+        if not self.stopped.wait(leases.HEARTBEAT):
+            return True
+        threading.Event().wait(leases.HEARTBEAT)
+        # A send that outlasts the stop keeps its lease: taken back, it would be made twice.
+        return any(line.flights for line in self.lines.values())
+
     def _heartbeat(self) -> None:
-        while not self.stopped.wait(leases.HEARTBEAT):
+        while self._time_to_beat():
             try:
                 drop_if_broken()
-                if not ledger.heartbeat(self.worker_id, lease=leases.LEASE):
+                if not ledger.heartbeat(self.worker_id, lease=leases.LEASE) and not self.stopped.is_set():
                     # We were declared gone (stopped for longer than the lease). The fence keeps our old
                     # jobs from writing; new ones are claimed under a new name.
                     was, self.worker_id = self.worker_id, leases.register(self.queues)
                     log.warning("lease_lost", was=was, now=self.worker_id)
-            except DatabaseError as error:
+            except Exception as error:  # whatever it is: a thread that ends here costs the worker its lease
                 connection.close()
                 log.warning("heartbeat_failed", error=str(error))
 
@@ -196,6 +203,10 @@ class Crew:
         waiting = threading.Event()
         while time.monotonic() < until and any(line.in_flight for line in self.lines.values()):
             waiting.wait(0.05)
+
+
+def _sync_places(lines: Iterable[Line]) -> int:
+    return sum(line.places for line in lines if line.task.call is not None and not line.task.is_async) or 1
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -54,7 +54,7 @@ def cancel(*, job: Job, by: str, why: str = "") -> bool:
         if not buried:
             return False
         Job.objects.filter(pk=job.pk).update(
-            closed_at=timezone.now(), closed_by=by, closed_why=why or "cancelled"
+            closed_at=timezone.now(), closed_by=by[:150], closed_why=why or "cancelled"
         )
         failures.bury(get_task(job.task), [(buried[0], Fail("cancelled", "cancelled", "cancelled"))])
     if job.lane:

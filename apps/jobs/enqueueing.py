@@ -205,7 +205,7 @@ def _uuid(value: UUID | None) -> str | None:
 def _hand_over(rows: list[_Row]) -> None:
     """Choose the rows that the present transaction's worker would take on at once, one of each lane."""
     mine = handover.current()
-    if mine is None:
+    if mine is None or len(connection.savepoint_ids) > mine.depth:
         return
     lanes: set[str] = set()
     for row in rows:

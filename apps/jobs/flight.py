@@ -19,5 +19,7 @@ class Flight:
     begun: float | None = None
     """When its call began; None: not yet."""
     marked: bool = False
+    ended: bool = False
+    """Its call has ended, or there is none; the outcome waits to be written."""
     handle: Any = None
     """The asyncio task or the thread's future."""

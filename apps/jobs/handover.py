@@ -7,6 +7,7 @@ known to wait, and the job's lane is free.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -35,6 +36,8 @@ class Handover:
         self.taker = taker
         self.jobs: list[ClaimedJob] = []
         self._reserved: list[str] = []
+        self.depth = 0
+        """How many savepoints deep the transaction is. A deeper one may be rolled back: nothing is handed over."""
 
     def reserve(self, task: str) -> bool:
         if not self.taker.reserve(task):
@@ -49,10 +52,15 @@ class Handover:
 
     def cancel(self) -> None:
         """Give every place back: the transaction did not commit."""
-        for task in self._reserved:
-            self.taker.give_back(task, 1)
-        self._reserved.clear()
         self.jobs.clear()
+        self.close()
+
+    def close(self) -> None:
+        """Give back the places that no job came to take."""
+        unused = Counter(self._reserved) - Counter(job.task for job in self.jobs)
+        for task, places in unused.items():
+            self.taker.give_back(task, places)
+        self._reserved.clear()
 
 
 _current: ContextVar[Handover | None] = ContextVar("handover", default=None)
@@ -69,6 +77,8 @@ def to(taker: Taker | None) -> Iterator[Handover | None]:
     token = _current.set(handover)
     try:
         yield handover
+        if handover:
+            handover.close()
     except BaseException:
         if handover:
             handover.cancel()

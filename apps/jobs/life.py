@@ -21,7 +21,7 @@ import structlog
 from apps.jobs import ledger
 from apps.jobs.claimed import ClaimedJob
 from apps.jobs.connections import is_away
-from apps.jobs.endings import Complete, Ending, Fail, Unknown, from_exception, in_time
+from apps.jobs.endings import Complete, Ending, Fail, Unknown, from_exception, in_time, words_of
 from apps.jobs.outside import outside
 from apps.jobs.payloads import PayloadError
 from apps.jobs.task import JobTask
@@ -121,11 +121,11 @@ def mark(ready: Sequence[Ready], *, worker: int) -> list[Ready]:
 
 
 def call(task: JobTask, ready: Ready) -> Outcome:
-    """Make a sync call; never raises an Exception."""
+    """Make a sync call; never raises an Exception. A library that would end the process ends its call."""
     try:
         with outside(task.name):
             result = task.call(ready.item)
-    except Exception as error:
+    except (Exception, SystemExit, asyncio.CancelledError) as error:
         return Outcome(ready.job, ready.item, _ending(task, ready, error))
     return Outcome(ready.job, ready.item, Complete(result))
 
@@ -138,15 +138,19 @@ async def call_async(task: JobTask, ready: Ready) -> Outcome:
         with outside(task.name):
             async with asyncio.timeout(limit):
                 result = await task.call(ready.item)
-    except Exception as error:
+    except asyncio.CancelledError as error:
+        if (me := asyncio.current_task()) and me.cancelling():
+            raise
+        return Outcome(ready.job, ready.item, _ending(task, ready, error))  # by something inside of the call
+    except (Exception, SystemExit) as error:
         if isinstance(error, TimeoutError) and not str(error):
             error = TimeoutError(f"no answer within {limit:.1f} s")
         return Outcome(ready.job, ready.item, _ending(task, ready, error))
     return Outcome(ready.job, ready.item, Complete(result))
 
 
-def _ending(task: JobTask, ready: Ready, error: Exception) -> Ending:
+def _ending(task: JobTask, ready: Ready, error: BaseException) -> Ending:
     if ready.marked and not isinstance(error, SwitchboardError):
         # Cut off, or a bug after the call: it may have arrived.
-        return Unknown(f"{type(error).__name__}: {error}"[:500], type(error).__name__[:64])
+        return Unknown(f"{type(error).__name__}: {words_of(error)}"[:500], type(error).__name__)
     return in_time(ready.job, from_exception(task, ready.job, error))

@@ -36,12 +36,16 @@ log = structlog.get_logger(__name__)
 TRY_AGAIN = 0.5
 """Seconds until a group that the database did not take is offered again."""
 LARGEST_GROUP = 200
+SYNC_CALLS = 64
+"""The most sync calls of a task side by side: each has a thread from the moment it is claimed."""
 
 
 class Line:
     def __init__(self, crew: Crew, task: JobTask) -> None:
         self.crew, self.task = crew, task
         self.places = page(task.queue).in_flight
+        if task.call is not None and not task.is_async:
+            self.places = min(self.places, SYNC_CALLS)
         self.host = Host(self)
         self.lookout = Lookout(self)
         self._lock = threading.Lock()
@@ -112,10 +116,15 @@ class Line:
             ready, over = life.begin(self.task, jobs)
             if ready:
                 ready = self._mark(ready)
-        except (DatabaseAway, DatabaseError) as error:
-            connection.close()
-            log.warning("read_failed", task=self.task.name, error=str(error), jobs=len(jobs))
-            self.crew.later(TRY_AGAIN, self._admit_again, jobs)
+        except Exception as error:
+            if isinstance(error, DatabaseAway) or is_away(error):
+                connection.close()
+                log.warning("read_failed", task=self.task.name, error=str(error), jobs=len(jobs))
+                self.crew.later(TRY_AGAIN, self._admit_again, jobs)
+                return
+            # A bug of the ledger itself. Its jobs come back when their lease is over.
+            log.exception("admit_broken", task=self.task.name, jobs=[job.id for job in jobs])
+            self.release(jobs)
             return
         if ready:
             self._start(ready)
@@ -167,6 +176,9 @@ class Line:
 
     def finish(self, outcomes: list[Outcome]) -> None:
         """Take outcomes to be written; whoever is first writes for all that gather."""
+        for outcome in outcomes:
+            if flight := self.flights.get(outcome.job.key):
+                flight.ended = True
         with self._lock:
             self._finished.extend(outcomes)
             if self._settling:

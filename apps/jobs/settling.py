@@ -7,11 +7,12 @@ group down, and what a call brought is kept for the next try.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import structlog
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 
 from apps.jobs import handover, ledger
 from apps.jobs.claimed import ClaimedJob
@@ -114,10 +115,18 @@ def _settle(
     *,
     with_dead: bool = True,
 ) -> Settled:
-    settled = Settled()
+    settled, committed = Settled(), threading.Event()
     with handover.to(taker) as handed:
-        with transaction.atomic():
-            failures = _write_outcomes(task, outcomes, settled, worker, with_dead)
+        try:
+            with transaction.atomic():
+                transaction.on_commit(committed.set)
+                if handed:
+                    handed.depth = len(connection.savepoint_ids)
+                failures = _write_outcomes(task, outcomes, settled, worker, with_dead)
+        except Exception:
+            if not committed.is_set():
+                raise
+            log.exception("after_commit_failed", task=task.name)  # what a task's own hooks do can't undo it
         if handed:
             settled.handed = handed.jobs
     for job, ending in failures:

@@ -111,7 +111,7 @@ class Statements:
         # The lease is asked again here: a process that was stopped for longer must not begin to send.
         self.mark_sending = f"""
             UPDATE jobs_job SET sending_at = {d.now}
-            WHERE (id, fence) IN (VALUES {{pairs}}) AND status = 'processing'
+            WHERE (id, fence) IN (VALUES {{pairs}}) AND status = 'processing' AND worker_id = %(worker)s
               AND EXISTS (SELECT 1 FROM jobs_worker w WHERE w.id = %(worker)s AND w.ended_at IS NULL
                           AND w.lease_until > {d.now})
             RETURNING id"""

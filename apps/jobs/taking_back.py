@@ -16,6 +16,7 @@ from django.db import transaction
 
 from apps.jobs import failures, ledger
 from apps.jobs.claimed import ClaimedJob
+from apps.jobs.connections import is_away
 from apps.jobs.endings import Ending, Fail, Unknown
 from apps.jobs.models import Worker
 from apps.jobs.tally import Tally
@@ -91,9 +92,21 @@ def _take_back(found: list[Abandoned], worker: int) -> set[str]:
     return lanes
 
 
+def _may_repeat(name: str, sending: list[ClaimedJob]) -> set[int]:
+    """What the owners of these want. A `may_repeat` that raises asks a person, and holds up nobody else."""
+    try:
+        with transaction.atomic():
+            return get_task(name).may_repeat(sending)
+    except Exception as error:
+        if is_away(error):
+            raise
+        log.exception("may_repeat_broken", task=name, jobs=[job.id for job in sending])
+        return set()
+
+
 def _take_back_of_task(name: str, found: list[Abandoned], worker: int) -> set[str]:
     sending = [one.job for one in found if one.sending]
-    again = get_task(name).may_repeat(sending) if sending and name in registry() else set()
+    again = _may_repeat(name, sending) if sending and name in registry() else set()
     story: list[tuple[ClaimedJob, str, Ending]] = []
     dead: list[tuple[ClaimedJob, Fail]] = []
     for one in found:

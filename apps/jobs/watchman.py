@@ -60,7 +60,7 @@ class Watchman:
             for line in self.crew.lines.values()
             if not line.task.is_async
             for flight in list(line.flights.values())
-            if flight.begun is not None and now - flight.begun > flight.job.time_limit
+            if flight.begun is not None and not flight.ended and now - flight.begun > flight.job.time_limit
         ]
 
     def _bail_out(self, why: str, guilty: list[ClaimedJob]) -> None:
