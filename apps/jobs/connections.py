@@ -12,7 +12,8 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 AWAY = ("08", "25006", "25P03", "40", "53", "55", "57", "58")
 STATEMENTS_FAULT = ("57014",)
 """Cancelled by a time limit: a statement that took too long would take too long for ever."""
-SQLITE_ERROR, SQLITE_TOOBIG, SQLITE_MISMATCH, SQLITE_RANGE = 1, 18, 20, 25
+SQLITE_AWAY = frozenset({5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 17, 26})
+"""Busy, locked, out of memory, read only, interrupted, I/O, corrupt, full, can't open, protocol, schema, no database."""
 
 
 def is_away(error: Exception) -> bool:
@@ -24,7 +25,7 @@ def is_away(error: Exception) -> bool:
         return False
     cause = error.__cause__
     if (sqlite := getattr(cause, "sqlite_errorcode", None)) is not None:
-        return sqlite & 0xFF not in (SQLITE_ERROR, SQLITE_TOOBIG, SQLITE_MISMATCH, SQLITE_RANGE)
+        return sqlite & 0xFF in SQLITE_AWAY
     state = getattr(cause, "sqlstate", None) or ""
     if state:
         return state.startswith(AWAY) and state not in STATEMENTS_FAULT

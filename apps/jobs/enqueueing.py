@@ -18,6 +18,7 @@ from django.db import connection, transaction
 
 from apps.jobs import bell, handover
 from apps.jobs.claimed import ClaimedJob
+from apps.jobs.payloads import PayloadError
 from apps.jobs.queue import page
 from apps.jobs.statements import statements
 from apps.jobs.task import JobTask, get_task
@@ -193,7 +194,9 @@ class _Row:
 
 
 def _dumps(value: Any) -> str:
-    return json.dumps(value, cls=DjangoJSONEncoder, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(
+        value, cls=DjangoJSONEncoder, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def _uuid(value: UUID | None) -> str | None:
@@ -229,11 +232,14 @@ def _insert(rows: list[_Row], text: str) -> None:
         key = row.new.dedupe_key
         if key is None or by_key.setdefault(key, row) is row:
             distinct.append(row)
+    try:
+        records = _dumps([row.record() for row in distinct])
+    except (TypeError, ValueError) as error:
+        tasks = ", ".join(sorted({row.task.name for row in distinct}))
+        raise PayloadError(f"{tasks}: a payload (or metadata) is not JSON: {error}") from None
     takers = {row.taken.taker.worker_id for row in distinct if row.taken}
     with connection.cursor() as cursor:
-        cursor.execute(
-            text, {"rows": _dumps([row.record() for row in distinct]), "worker": next(iter(takers), None)}
-        )
+        cursor.execute(text, {"rows": records, "worker": next(iter(takers), None)})
         inserted = cursor.fetchall()
     for row, (row_id, fence) in zip(distinct, inserted, strict=True):
         row.id = row_id

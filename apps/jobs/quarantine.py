@@ -17,10 +17,10 @@ from queue import SimpleQueue
 from typing import IO, TYPE_CHECKING
 
 import structlog
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, IntegrityError, connection
 
 from apps.jobs import ledger
-from apps.jobs.connections import drop_if_broken
+from apps.jobs.connections import drop_if_broken, is_away
 from apps.jobs.life import DatabaseAway
 from apps.jobs.models import Job
 from apps.jobs.task import get_task
@@ -157,7 +157,9 @@ def serve(lines: IO[str], answers: IO[str]) -> None:
                 drop_if_broken()
                 with contextlib.redirect_stdout(sys.stderr):  # what a task prints is not for the parent
                     run_one(int(job_id), worker=int(worker))
-            except (DatabaseError, DatabaseAway):
+            except (DatabaseAway, DatabaseError) as error:
+                if not isinstance(error, DatabaseAway | IntegrityError) and not is_away(error):
+                    raise  # an outcome that can't be written would come back for ever
                 # Not the suspect's doing. It comes back when its lease is over.
                 log.exception("quarantine_database", job=job_id)
                 connection.close()

@@ -120,7 +120,13 @@ class GenerateReply(JobTask):
         answer = await providers.get(item.provider).complete(item.turn)
         if not answer.text.strip():
             raise PermanentError("the AI gave an empty answer", code="empty_answer")
-        return {**asdict(answer), "seconds": round(time.monotonic() - started, 3)}
+        # What was asked travels with the answer: it may be written later, when the person has gone on.
+        return {
+            **asdict(answer),
+            "seconds": round(time.monotonic() - started, 3),
+            "in_reply_to": item.in_reply_to,
+            "answered_up_to": item.answered_up_to,
+        }
 
     def write(self, done: list[Done]) -> None:
         replies = add_messages(
@@ -129,7 +135,7 @@ class GenerateReply(JobTask):
                     conversation_id=one.item.conversation,
                     direction=Message.Direction.OUT,
                     text=one.result["text"],
-                    in_reply_to_id=one.item.in_reply_to,
+                    in_reply_to_id=one.result["in_reply_to"],
                     details=details(one.result, one.item.provider),
                 )
                 for one in done
@@ -137,9 +143,9 @@ class GenerateReply(JobTask):
         )
         mark_answered(
             {
-                one.item.conversation: one.item.answered_up_to
+                one.item.conversation: one.result["answered_up_to"]
                 for one in done
-                if one.item.answered_up_to is not None
+                if one.result["answered_up_to"] is not None
             }
         )
         pairs = list(zip(done, replies, strict=True))

@@ -9,6 +9,8 @@ import pytest
 from django.conf import settings
 
 from apps.jobs.bell import Bell
+from apps.jobs.enqueueing import enqueue
+from apps.jobs.payloads import PayloadError
 from apps.jobs.task import get_task, registry
 from project.celery import app
 from project.schedule import CELERY_BEAT
@@ -108,3 +110,9 @@ def test_celery_knows_each_task_by_a_bell():
     for name in registry():
         assert isinstance(app.tasks[name], Bell), name
         assert app.tasks[name].ignore_result
+
+
+@pytest.mark.django_db
+def test_a_payload_that_is_not_json_is_refused_before_the_database_sees_it():
+    with pytest.raises(PayloadError, match=r"test\.script"):
+        enqueue("test.script", {"share": float("nan")})

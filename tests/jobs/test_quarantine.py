@@ -4,7 +4,7 @@ import io
 import os
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import DataError, OperationalError, connection
 
 from apps.jobs import drain, ledger, quarantine
 from apps.jobs.models import Job, Worker
@@ -132,3 +132,14 @@ def test_nothing_is_started_where_there_is_no_suspect(parent):
     parent.feed()
     assert parent._child is None
     assert connection.is_usable()
+
+
+def test_an_outcome_that_cannot_be_written_ends_the_child(monkeypatch):
+    """Its parent then knows whose doing it was; else it would come back for ever."""
+
+    def run_one(job_id, *, worker):
+        raise DataError("no such text")
+
+    monkeypatch.setattr(drain, "run_one", run_one)
+    with pytest.raises(DataError):
+        quarantine.serve(io.StringIO("7 1\n"), io.StringIO())

@@ -1,7 +1,9 @@
 """Outcomes that no database takes as they are: they must not hold up the jobs that end with them."""
 
+from uuid import uuid4
+
 import pytest
-from django.db import DataError, OperationalError
+from django.db import DataError, OperationalError, connection
 
 from apps.jobs import ledger
 from apps.jobs.connections import is_away
@@ -190,3 +192,25 @@ def test_what_a_call_brought_is_kept_while_other_things_go_wrong(script):
     run(claim())
     assert state(job) == ("completed", "")
     assert len(script.called) == 1
+
+
+def test_a_collision_that_stays_is_no_outage(script):
+    """Of the real database: on SQLite it has an error code of its own."""
+    taken = uuid4()
+    JobFactory(task="test.effect", public_id=taken)
+    script.write = lambda done: JobFactory(task="test.effect", public_id=taken)
+    bad, good = JobFactory(max_retries=0), JobFactory(task="test.writes_only")
+    run(claim())
+    assert state(bad) == ("failed", "exhausted")
+    assert state(good)[0] == "pending"
+
+
+def test_a_column_that_is_not_there_is_no_outage(script):
+    def write(done):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT nothing_of_that_name FROM jobs_job")
+
+    script.write = write
+    job = JobFactory(max_retries=0)
+    run(claim())
+    assert state(job) == ("failed", "exhausted")

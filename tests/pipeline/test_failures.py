@@ -11,6 +11,7 @@ from apps.jobs import desk
 from apps.jobs.drain import drain
 from apps.jobs.models import Job
 from apps.jobs.sweeper import Sweeper
+from apps.pipeline.tasks import GenerateReply
 from apps.reliability.errors import OutcomeUnknown, PermanentError, Postpone, TransientError
 
 pytestmark = pytest.mark.django_db
@@ -238,3 +239,23 @@ def test_a_retry_is_one_line_and_a_postponement_none(talk, ai):
     with capture_logs() as logs:
         drain(until=timezone.now() + timedelta(seconds=15))
     assert [line["event"] for line in logs if line["event"].startswith("job_")] == ["job_retries"]
+
+
+def test_a_reply_written_late_answers_only_what_the_ai_was_asked(talk, ai, monkeypatch):
+    """Its write failed once, and meanwhile the person went on: the turn behind it answers that."""
+    talk.say("one")
+    write, left = GenerateReply.write, [RuntimeError("once")]
+
+    def fail_once(self, done):
+        if left:
+            raise left.pop()
+        write(self, done)
+
+    monkeypatch.setattr(GenerateReply, "write", fail_once)
+    drain()
+    talk.say("two")
+    drain(until=timezone.now() + timedelta(seconds=5))
+    assert [turn.question for turn in ai.turns] == ["one", "two"]
+    assert [text for direction, text, _ in talk.lines() if direction == "out"] == ["re: one", "re: two"]
+    first = Message.objects.get(text="re: one")
+    assert first.in_reply_to.text == "one"
