@@ -22,6 +22,8 @@ POSTGRES_OPTIONS = {
     "connect_timeout": 5,
     # A session that forgot its transaction would keep vacuum from the ledger's dead rows.
     "options": "-c idle_in_transaction_session_timeout=60000",
+    # Lets the ledger prepare its statements; the ORM's are put together on our side and are not prepared.
+    "prepare_threshold": 5,
     # A server that went away without a word (power, network) is noticed in seconds, not in two hours.
     "keepalives_idle": 10,
     "keepalives_interval": 5,

@@ -13,7 +13,7 @@ AWAY = ("08", "25006", "25P03", "40", "53", "55", "57", "58")
 STATEMENTS_FAULT = ("57014",)
 """Cancelled by a time limit: a statement that took too long would take too long for ever."""
 SQLITE_AWAY = frozenset({5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 17, 26})
-"""Busy, locked, out of memory, read only, interrupted, I/O, corrupt, full, can't open, protocol, schema, no database."""
+"""Busy, locked, no memory, read only, interrupted, I/O, corrupt, full, can't open, protocol, schema, no database."""
 
 
 def is_away(error: Exception) -> bool:

@@ -26,6 +26,7 @@ from apps.jobs.claimed import ClaimedJob
 from apps.jobs.connections import drop_if_broken
 from apps.jobs.life import Ready
 from apps.jobs.line import Line
+from apps.jobs.planning import plan_for_a_crew
 from apps.jobs.sweeper import Sweeper
 from apps.jobs.task import registry
 from apps.jobs.watchman import Watchman
@@ -57,6 +58,7 @@ class Crew:
 
     def start(self) -> None:
         """Enter the ledger as a worker and begin."""
+        plan_for_a_crew()
         self.worker_id = leases.register(self.queues)
         connection.close()
         for name, run in (

@@ -21,6 +21,20 @@ class Dialect:
     of_jobs_skip_locked: str
     minute: str
 
+    @property
+    def pairs(self) -> str:
+        """SQL for the (id, fence) rows of the JSON parameter `pairs`: the text stays the same however many."""
+        if self.vendor == "postgresql":
+            return "(SELECT (v->>0)::bigint, (v->>1)::int FROM jsonb_array_elements(%(pairs)s::jsonb) v)"
+        return "(SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(%(pairs)s))"
+
+    @property
+    def lanes(self) -> str:
+        """SQL for the rows (column1) of the JSON parameter `lanes`."""
+        if self.vendor == "postgresql":
+            return "(SELECT v AS column1 FROM jsonb_array_elements_text(%(lanes)s::jsonb) v)"
+        return "(SELECT value AS column1 FROM json_each(%(lanes)s))"
+
     def plus(self, moment: str, seconds: str) -> str:
         """SQL for `moment` moved by `seconds` (SQL texts both)."""
         if self.vendor == "postgresql":

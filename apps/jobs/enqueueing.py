@@ -16,7 +16,7 @@ from uuid import UUID
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
 
-from apps.jobs import bell, handover
+from apps.jobs import bell, handover, ledger
 from apps.jobs.claimed import ClaimedJob
 from apps.jobs.payloads import PayloadError
 from apps.jobs.queue import page
@@ -238,9 +238,7 @@ def _insert(rows: list[_Row], text: str) -> None:
         tasks = ", ".join(sorted({row.task.name for row in distinct}))
         raise PayloadError(f"{tasks}: a payload (or metadata) is not JSON: {error}") from None
     takers = {row.taken.taker.worker_id for row in distinct if row.taken}
-    with connection.cursor() as cursor:
-        cursor.execute(text, {"rows": records, "worker": next(iter(takers), None)})
-        inserted = cursor.fetchall()
+    inserted = ledger.insert(text, rows=records, worker=next(iter(takers), None))
     for row, (row_id, fence) in zip(distinct, inserted, strict=True):
         row.id = row_id
         if row.taken and fence:

@@ -6,6 +6,7 @@ together by `apps/jobs/life.py`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,15 +14,25 @@ from django.db import connection
 
 from apps.jobs import storable
 from apps.jobs.claimed import ClaimedJob
-from apps.jobs.statements import numbers, pairs, statements
+from apps.jobs.planning import preparing_cursor
+from apps.jobs.statements import numbers, statements
 
 Parameters = dict[str, Any] | list[Any]
 
 
 def _rows(text: str, parameters: Parameters) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
+    with preparing_cursor() as cursor:
         cursor.execute(text, parameters)
         return cursor.fetchall()
+
+
+def _pairs(jobs: Sequence[ClaimedJob]) -> str:
+    return json.dumps([job.key for job in jobs])
+
+
+def insert(text: str, *, rows: str, worker: int | None) -> list[tuple[int, int]]:
+    """Insert jobs (a JSON list of NEW_JOB_COLUMNS); return (id, fence) in their order. `worker` takes some at once."""
+    return _rows(text, {"rows": rows, "worker": worker})
 
 
 def _marks(values: Sequence[Any], one: str = "%s") -> str:
@@ -70,16 +81,16 @@ def tasks_with_due_jobs(tasks: Sequence[str]) -> list[str]:
 
 def mark_sending(jobs: Sequence[ClaimedJob], *, worker: int) -> set[int]:
     """Mark these as about to be called; return the ids that are still ours and under a lease that holds."""
-    text = statements().mark_sending.format(pairs=pairs([(job.id, job.fence) for job in jobs]))
-    return {job_id for (job_id,) in _rows(text, {"worker": worker})}
+    text = statements().mark_sending
+    return {job_id for (job_id,) in _rows(text, {"pairs": _pairs(jobs), "worker": worker})}
 
 
 def complete(jobs: Sequence[ClaimedJob]) -> set[int]:
     """Complete these; return the ids whose fence matched."""
     if not jobs:
         return set()
-    text = statements().complete.format(pairs=pairs([(job.id, job.fence) for job in jobs]))
-    return {job_id for (job_id,) in _rows(text, [])}
+    text = statements().complete
+    return {job_id for (job_id,) in _rows(text, {"pairs": _pairs(jobs)})}
 
 
 def keep_result(job: ClaimedJob, result: Any) -> None:
@@ -125,7 +136,7 @@ def fail(job: ClaimedJob, *, reason: str, spent: int, crashed: int = 0, error: s
 def hand_back(jobs: Sequence[ClaimedJob]) -> None:
     """Give these up untouched: no attempt is spent."""
     if jobs:
-        _rows(statements().hand_back.format(pairs=pairs([(job.id, job.fence) for job in jobs])), [])
+        _rows(statements().hand_back, {"pairs": _pairs(jobs)})
 
 
 def promote(lanes: Iterable[str]) -> set[str]:
@@ -133,7 +144,7 @@ def promote(lanes: Iterable[str]) -> set[str]:
     names = sorted(set(lanes))
     if not names:
         return set()
-    return {task for (task,) in _rows(statements().promote.format(lanes=_marks(names, "(%s)")), names)}
+    return {task for (task,) in _rows(statements().promote, {"lanes": json.dumps(names)})}
 
 
 def promote_orphans() -> set[str]:
@@ -190,10 +201,9 @@ def take_seat(name: str, *, seconds: float) -> bool:
 def count(rows: Sequence[Sequence[Any]]) -> None:
     """Add to the counters: worker, task, customer, four counts, then sum and maximum of running and of waiting."""
     texts = statements()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            texts.count.format(rows=_marks(rows, texts.count_row)), [value for row in rows for value in row]
-        )
+    text = texts.count.format(rows=_marks(rows, texts.count_row))
+    with preparing_cursor() as cursor:
+        cursor.execute(text, [value for row in rows for value in row])
 
 
 def held_unmarked(worker: int) -> list[ClaimedJob]:

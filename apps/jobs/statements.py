@@ -60,7 +60,7 @@ def _first_due(task: str, d: Dialect) -> str:
 
 
 class Statements:
-    """The texts for one dialect. Parameters are named; `(id, fence)` lists are put in by `pairs()`."""
+    """The texts for one dialect. Parameters are named; lists travel as JSON, so that a text is planned once."""
 
     def __init__(self, d: Dialect) -> None:
         taken = f"""status = 'processing', fence = fence + 1, worker_id = %(worker)s, started_at = {d.now},
@@ -111,7 +111,7 @@ class Statements:
         # The lease is asked again here: a process that was stopped for longer must not begin to send.
         self.mark_sending = f"""
             UPDATE jobs_job SET sending_at = {d.now}
-            WHERE (id, fence) IN (VALUES {{pairs}}) AND status = 'processing' AND worker_id = %(worker)s
+            WHERE (id, fence) IN {d.pairs} AND status = 'processing' AND worker_id = %(worker)s
               AND EXISTS (SELECT 1 FROM jobs_worker w WHERE w.id = %(worker)s AND w.ended_at IS NULL
                           AND w.lease_until > {d.now})
             RETURNING id"""
@@ -119,7 +119,7 @@ class Statements:
         self.complete = f"""
             UPDATE jobs_job SET status = 'completed', attempts = attempts + 1, finished_at = {d.now},
                 lease_until = NULL
-            WHERE (id, fence) IN (VALUES {{pairs}}) AND status = 'processing' RETURNING id"""
+            WHERE (id, fence) IN {d.pairs} AND status = 'processing' RETURNING id"""
         self.keep_result = "UPDATE jobs_job SET result = %(result)s WHERE id = %(id)s AND fence = %(fence)s"
 
         self.put_back = f"""
@@ -135,7 +135,7 @@ class Statements:
         # Untouched: its call has not begun. As if it had never been claimed, but for the fence.
         self.hand_back = f"""
             UPDATE jobs_job SET status = 'retry', run_at = {d.now}, lease_until = NULL
-            WHERE (id, fence) IN (VALUES {{pairs}}) AND status = 'processing' AND sending_at IS NULL RETURNING id"""
+            WHERE (id, fence) IN {d.pairs} AND status = 'processing' AND sending_at IS NULL RETURNING id"""
 
         # A backoff that is running is kept; a job that is due but not yet parked is touched too: that closes
         # the race with a claim that has read it and is about to park it.
@@ -143,7 +143,7 @@ class Statements:
             UPDATE jobs_job SET run_at = {d.now}
             WHERE status IN {WAITING} AND (run_at = {d.parked} OR run_at <= {d.now}) AND id IN (
                 SELECT (SELECT min(n.id) FROM jobs_job n WHERE n.lane = l.column1 AND n.status IN {LIVE})
-                FROM (VALUES {{lanes}}) l)
+                FROM {d.lanes} l)
             RETURNING task"""
         self.promote_orphans = f"""
             UPDATE jobs_job SET run_at = {d.now} WHERE id IN (
@@ -258,11 +258,6 @@ def _for(d: Dialect) -> Statements:
 def statements() -> Statements:
     """Return the texts for the default database."""
     return _for(dialect())
-
-
-def pairs(jobs: list[tuple[int, int]]) -> str:
-    """SQL for a list of (id, fence). Integers only, so there is nothing to escape."""
-    return ", ".join(f"({int(job_id)}, {int(fence)})" for job_id, fence in jobs)
 
 
 def numbers(ids: list[int]) -> str:
