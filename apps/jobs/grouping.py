@@ -13,9 +13,9 @@ from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 
-from apps.jobs.connections import drop_if_broken
+from apps.jobs.connections import drop_if_broken, is_away
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +52,8 @@ class GroupCommit(Generic[Item, Result]):
         """
         answer: Future[Result] = Future()
         with self._changed:
+            if self._pid != os.getpid():
+                self._waiting.clear()  # of the process that forked us, which commits them itself
             self._waiting.append((item, answer))
             if self._pid != os.getpid() or self._thread is None or not self._thread.is_alive():
                 self._pid = os.getpid()
@@ -79,27 +81,30 @@ class GroupCommit(Generic[Item, Result]):
                     if not answer.done():
                         answer.set_exception(error)
 
-    def _commit(self, group: list[tuple[Item, Future[Result]]]) -> None:
+    def _results(self, items: list[Item]) -> Sequence[Result]:
         try:
             with transaction.atomic():
-                results = self._handler([item for item, _ in group])
-        except (OperationalError, InterfaceError) as error:
-            connection.close()  # away, or a stale connection: once more on a fresh one, as one group
-            try:
-                with transaction.atomic():
-                    results = self._handler([item for item, _ in group])
-            except Exception as second:
-                log.warning("group_commit_refused", group=self._name, size=len(group), error=str(error))
-                connection.close()
-                for _, answer in group:
-                    answer.set_exception(second)
-                return
+                return self._handler(items)
         except Exception as error:
-            if len(group) == 1:
-                group[0][1].set_exception(error)
+            if not is_away(error):
+                raise
+            connection.close()  # a stale connection, or a deadlock: once more on a fresh one, as one group
+        with transaction.atomic():
+            return self._handler(items)
+
+    def _commit(self, group: list[tuple[Item, Future[Result]]]) -> None:
+        try:
+            results = self._results([item for item, _ in group])
+        except Exception as error:
+            if is_away(error):
+                connection.close()
+                log.warning("group_commit_refused", group=self._name, size=len(group), error=str(error))
+            elif len(group) > 1:
+                for one in group:
+                    self._commit([one])
                 return
-            for one in group:
-                self._commit([one])
+            for _, answer in group:
+                answer.set_exception(error)
             return
         for (_, answer), result in zip(group, results, strict=True):
             answer.set_result(result)

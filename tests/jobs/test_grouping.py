@@ -1,7 +1,7 @@
 """Calls that arrive together share one commit, each waits for it, and a bad one hears of it alone."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from django.db import OperationalError, connection, transaction
@@ -30,6 +30,23 @@ class Handler:
                 raise ValueError("bad item")
             Seat.objects.create(name=item)
         return [item.upper() for item in items]
+
+
+class Refusing(Handler):
+    """The first group meets a deadlock; "odd" is what SQLite calls operational, and is nobody's outage."""
+
+    def __call__(self, items):
+        if items == ["first"] or not self.first.is_set():
+            return super().__call__(items)
+        self.groups.append(list(items))
+        cause = Exception()
+        if self.groups.count(list(items)) == 1 and len(items) > 1:
+            cause.sqlstate = "40P01"
+        elif "odd" in items:
+            cause.sqlite_errorcode = 1
+        else:
+            return [item.upper() for item in items]
+        raise OperationalError("no") from cause
 
 
 @pytest.fixture
@@ -128,3 +145,19 @@ def test_a_caller_waits_no_longer_than_it_wants(handler):
     group.submit("bye")
     with transaction.atomic():
         assert Seat.objects.filter(name="slow").exists()  # it may still be committed, as the docstring says
+
+
+@pytest.mark.parametrize("handler", [Refusing()])
+def test_after_a_deadlock_a_bad_item_is_still_the_only_one_that_hears_of_it(together, handler):
+    answers = together("a", "odd", "b")
+    assert [str(answer) for answer in answers] == ["FIRST", "A", "no", "B"]
+    assert handler.groups[1] == handler.groups[2] == ["a", "odd", "b"]
+
+
+def test_a_forked_process_leaves_alone_what_waits_in_its_parent():
+    """Both would commit it."""
+    seen = []
+    group = GroupCommit(lambda items: (connection.close(), seen.extend(items), items)[-1], name="fork")
+    group._pid, group._waiting = -1, [("parents", Future())]
+    assert group.submit("own") == "own"
+    assert seen == ["own"]
