@@ -126,7 +126,8 @@ class Crew:
         for job in jobs:
             by_task.setdefault(job.task, []).append(job)
         for task, mine in by_task.items():
-            self.on_ledger(self.lines[task].admit, mine, holder)
+            # Here and now: they are what somebody waits for; promoting lanes comes after.
+            _logged(self.lines[task].admit, mine, holder)
 
     def wake_promoted(self, tasks: Iterable[str]) -> None:
         away = {
