@@ -70,18 +70,17 @@ def test_a_quarantine_child_does_not_outlive_its_worker(house):
 
 @on("embedded", "postgres-redis")
 def test_in_ten_kills_of_a_loaded_worker_nobody_is_taken_for_poison(house, figure):
-    house.witness.behave("mark", delay=0.3)
+    house.witness.behave("mark", hold=True)  # no call ends before the kill: each kill hits a loaded worker
     with house.worker("hunted", queues=QUEUES, supervised=True) as worker:
         neighbours: list[int] = []
         for _ in range(10):
             house.wait_for_worker(worker)
             process = worker.process
-            if house.ledger.live() < 50:
-                neighbours += enqueue(house, "survival.neighbour", 50)
-            house.ledger.wait_until(lambda: house.witness.open("mark"), 30, "jobs under way")
+            neighbours += enqueue(house, "survival.neighbour", 25)
+            house.ledger.wait_until(lambda: house.witness.held("mark") >= 25, 30, "25 jobs under way")
             process.kill9()
             wait_until(lambda process=process: worker.process is not process, 10, "the supervisor")
-        house.witness.behave("mark", delay=0)
+        house.witness.behave("mark", hold=False, delay=0)
         house.ledger.settled(120)
     assert states(house, neighbours) == {("completed", ""): len(neighbours)}
     marks = house.witness.calls("mark", who="neighbour")
