@@ -18,13 +18,12 @@ class _Preparing(psycopg.Cursor[tuple[Any, ...]]):
 
 
 def preparing_cursor() -> Any:
-    """Return a cursor whose statements PostgreSQL prepares; on SQLite, which keeps them anyway, the plain one."""
-    if connection.vendor != "postgresql":
+    """Return a cursor whose statements PostgreSQL prepares; on SQLite, which keeps them anyway, and where
+    queries are logged, the plain one."""
+    if connection.vendor != "postgresql" or connection.queries_logged:
         return connection.cursor()
     connection.ensure_connection()
     cursor: Any = _Preparing(connection.connection)
-    if connection.queries_logged:
-        return connection.make_debug_cursor(cursor)
     return connection.make_cursor(cursor)
 
 

@@ -46,6 +46,7 @@ class Sweeper:
         self._seen_since = time.monotonic()
         self._last_tick = time.monotonic()
         self._next_round = 0.0
+        self._orphans_likely = False
 
     def run(self) -> None:
         while not self._stopped.wait(TICK) and not self.crew.stopping:
@@ -61,6 +62,7 @@ class Sweeper:
                     self.round()
             except DatabaseError as error:
                 self._seen_since = time.monotonic()
+                self._orphans_likely = True
                 connection.close()
                 log.warning("sweep_failed", error=str(error))
             except Exception:
@@ -76,18 +78,21 @@ class Sweeper:
                 self.crew.wake(task)
 
     def round(self) -> None:
-        leases.end_dead_processes(me=self.crew.worker_id)
+        ended = leases.end_dead_processes(me=self.crew.worker_id)
         # Only then: after an outage of the database every lease looks expired, the jobs' own too.
         settled = time.monotonic() - self._seen_since > leases.LEASE
         if settled:
-            ledger.expire_leases()
+            ended += ledger.expire_leases()
         else:
             self._adrift.hand_back()
         self._take_back(overdue=settled)
         self._bury_expired()
         self._quarantine.feed()
-        if ledger.take_seat("orphans", seconds=ORPHANS_EVERY):
+        # Who died may have died between a commit and the promotion after it; so may a sweep that failed.
+        self._orphans_likely |= bool(ended)
+        if ledger.take_seat("orphans", seconds=ORPHANS_EVERY) or self._orphans_likely:
             self.crew.wake_promoted(ledger.promote_orphans())
+            self._orphans_likely = False
 
     def _take_back(self, *, overdue: bool = True) -> None:
         while True:

@@ -78,7 +78,7 @@ def test_warm_a_post_costs_two_inserts_and_three_with_a_key(caller, django_asser
     assert caller.post().status_code == 202
     with django_assert_num_queries(2) as captured:
         assert caller.post().status_code == 202
-    assert all(query["sql"].split()[0] == "INSERT" for query in captured)
+    assert all("INSERT INTO" in query["sql"] for query in captured)
     with django_assert_num_queries(3):
         assert caller.post(idempotency_key="one").status_code == 202
 

@@ -7,7 +7,8 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from apps.jobs import ledger
-from apps.jobs.models import Job, JobAttempt, JobCounter, Worker
+from apps.jobs.leases import host_identity
+from apps.jobs.models import PARKED, Job, JobAttempt, JobCounter, Worker
 from apps.jobs.sweeper import Sweeper
 from apps.jobs.taking_back import blame, take_back_abandoned
 from tests.factories.jobs import JobFactory, WorkerFactory, seconds_until_due, state
@@ -209,3 +210,15 @@ def test_what_the_sweeper_buries_is_counted():
         "expired": "failed",
     }
     assert JobCounter.objects.aggregate(n=Sum("failed"))["n"] == 2
+
+
+def test_a_lane_whose_promoter_died_after_the_commit_goes_on_at_once():
+    """Parked behind nobody: the half-minute's look for such orphans does not wait where somebody has died."""
+    orphan = JobFactory(lane="a", run_at=PARKED)
+    sweeper = Sweeper(StubCrew())
+    ledger.take_seat("orphans", seconds=30)
+    sweeper.round()
+    assert Job.objects.get(pk=orphan.pk).is_parked
+    WorkerFactory(host=host_identity(), pid=2**22 - 1, process_start="never")
+    sweeper.round()
+    assert not Job.objects.get(pk=orphan.pk).is_parked
