@@ -103,7 +103,7 @@ wiring: setup  ## migrations are complete, settings of a production pass Django'
 check: lint types wiring test  ## everything that must be green: lint, types, wiring, test
 
 .PHONY: audit
-audit: setup  ## known holes in what we depend on (asks pypi.org)
+audit: setup  ## known holes in what we depend on (asks the package index)
 	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.txt
 
 # --- tests ----------------------------------------------------------------------------------------------------

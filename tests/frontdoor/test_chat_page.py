@@ -1,7 +1,6 @@
 """The chat page as it leaves the server. What it does in a browser: tests/browser."""
 
 import re
-import uuid
 from pathlib import Path
 
 import pytest
@@ -57,7 +56,7 @@ def test_the_stream_may_live_at_another_address(client, settings):
     assert "connect-src 'self' https://events.example.com;" in response["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize("path", ["x", "4711", str(uuid.uuid4()), "%00"])
+@pytest.mark.parametrize("path", ["x", "4711", "897fca75-810d-45b7-9053-2d90ae3dd214", "%00"])
 def test_where_there_is_no_chat_it_says_so_kindly(client, path):
     response = client.get(f"/chat/{path}")
     assert response.status_code == 404
