@@ -20,6 +20,17 @@ def keep_our_logging(**_: Any) -> None:
 
 
 @signals.worker_init.connect
+def keep_the_configuration_home(**_: Any) -> None:
+    """Flower and `celery inspect conf` ask workers for their configuration: all of Django's settings, addresses
+    with passwords among them, would travel through the broker."""
+    from celery.worker.control import inspect_command
+
+    @inspect_command(alias="dump_conf")
+    def conf(state: Any, with_defaults: bool = False, **_: Any) -> dict[str, str]:
+        return {"switchboard": "the configuration is not sent through the broker; see .env.example"}
+
+
+@signals.worker_init.connect
 @signals.beat_init.connect
 def refuse_wrong_settings(**_: Any) -> None:
     """A worker or a beat on wrong settings must not start."""

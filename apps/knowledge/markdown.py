@@ -12,15 +12,19 @@ LONGEST_TITLE = 255
 
 _HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
 _FENCE = re.compile(r"^\s*(```|~~~)")
+# A line that begins something of its own: a list item, a table row, a quotation, a heading, code, nothing at all.
+_OWN_LINE = re.compile(r"^\s*(?:[-*+]\s|\d+[.)]\s|[|>#]|$)|^(?: {4}|\t)")
+_ENDS_HERE = re.compile(r"^\s*(?:[|>#]|$)|(?:  |\\)$")
 
 
 def sections(title: str, text: str) -> dict[str, str]:
     """The pieces of `text` by their titles: `title`, or `title › heading › heading` for what stands below one.
 
     A short text is one piece. Headings without words below them are left out. A title that occurs twice gets a
-    number.
+    number. Paragraphs are single lines afterwards: where their author folded them says nothing to a reader.
     """
     pieces: dict[str, str] = {}
+    text = unfolded(text)
     if len(text) <= SHORT_TEXT:
         _keep(pieces, title, text)
         return pieces
@@ -28,6 +32,25 @@ def sections(title: str, text: str) -> dict[str, str]:
         for part in _parts(body):
             _keep(pieces, SEPARATOR.join([title, *path]), part)
     return pieces
+
+
+def unfolded(text: str) -> str:
+    """`text` with the lines of each paragraph and list item joined; code, tables and hard breaks stay."""
+    lines: list[str] = []
+    fence, goes_on = "", False
+    for line in text.splitlines():
+        edge = _FENCE.match(line)
+        if edge and (not fence or edge[1] == fence):
+            fence = "" if fence else edge[1]
+            lines.append(line)
+            goes_on = False
+        elif fence or not goes_on or _OWN_LINE.match(line):
+            lines.append(line)
+            goes_on = not fence and not _ENDS_HERE.search(line)
+        else:
+            lines[-1] = f"{lines[-1].rstrip()} {line.strip()}"
+            goes_on = not _ENDS_HERE.search(line)
+    return "\n".join(lines)
 
 
 def _below_headings(text: str) -> Iterator[tuple[list[str], str]]:

@@ -30,7 +30,7 @@ class Switchboard(Side):
     backlog: bool = False
     workers: int = 1
     threads: int = 16
-    blocking_threads: int = int(os.environ.get("BENCH_WEB_THREADS", "16"))
+    blocking_threads: int = int(os.environ.get("BENCH_WEB_THREADS", "32"))
     tuning: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
