@@ -36,7 +36,7 @@ def fill(
         return connection.ops.adapt_datetimefield_value(timezone.now() - timedelta(**ago))
 
     before, lately, later = when(minutes=5), when(seconds=5), when(hours=-1)
-    lane = "'conversation:' || (i %% {lanes})"
+    lane = "'backlog:' || (i %% {lanes})"
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO jobs_job ({COLUMNS}) {NUMBERS} SELECT %s, %s, %s, 'completed', 1, 1, "
@@ -44,7 +44,7 @@ def fill(
             [finished, task, queue, PAYLOAD, before, before, before, before, lately],
         )
         lane_of = (
-            f"CASE WHEN i %% 10 = 0 AND i <= %s THEN 'conversation:deep' ELSE {lane.format(lanes=LANES)} END"
+            f"CASE WHEN i %% 10 = 0 AND i <= %s THEN 'backlog:deep' ELSE {lane.format(lanes=LANES)} END"
         )
         due = "CASE WHEN i %% 10 = 5 THEN %s ELSE %s END"
         if connection.vendor == "postgresql":
