@@ -43,9 +43,7 @@ def fill(
             f"{lane.format(lanes=LANES)}, %s, %s, %s, %s, %s, '{{}}', 1 FROM n",
             [finished, task, queue, PAYLOAD, before, before, before, before, lately],
         )
-        lane_of = (
-            f"CASE WHEN i %% 10 = 0 AND i <= %s THEN 'backlog:deep' ELSE {lane.format(lanes=LANES)} END"
-        )
+        lane_of = f"CASE WHEN i %% 10 = 0 AND i <= %s THEN 'backlog:deep' ELSE {lane.format(lanes=LANES)} END"
         due = "CASE WHEN i %% 10 = 5 THEN %s ELSE %s END"
         if connection.vendor == "postgresql":
             due = "CASE WHEN i %% 10 = 5 THEN %s::timestamptz ELSE %s::timestamptz END"
