@@ -6,7 +6,7 @@ It is honest about being simple: it names the title it quotes from, and says so 
 import math
 import re
 
-from apps.ai.base import Answer, Provider, Turn
+from apps.ai.base import Answer, OnText, Provider, Turn
 
 NOTHING_FOUND = (
     "I'm sorry, I found nothing about that in my knowledge base. "
@@ -33,7 +33,7 @@ class BuiltinProvider(Provider):
     name = "builtin"
     uses_knowledge = True
 
-    async def complete(self, turn: Turn) -> Answer:
+    async def complete(self, turn: Turn, on_text: OnText | None = None) -> Answer:
         """Never fails: a question without a passage gets a plain "found nothing"."""
         read = [turn.system_prompt, *(line.text for line in turn.lines)]
         read += [passage.title + passage.text for passage in turn.passages]

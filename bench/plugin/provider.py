@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from apps.ai.base import Answer, Provider, Turn
+from apps.ai.base import Answer, OnText, Provider, Turn
 from apps.reliability.errors import OutcomeUnknown, TransientError
 from bench.plugin.outside import post
 
@@ -18,7 +18,7 @@ class StandinProvider(Provider):
     name: ClassVar[str] = "standin"
     uses_knowledge: ClassVar[bool] = False
 
-    async def complete(self, turn: Turn) -> Answer:
+    async def complete(self, turn: Turn, on_text: OnText | None = None) -> Answer:
         body = {
             "lines": [{"role": line.role, "text": line.text} for line in turn.lines],
             "delay": turn.options.get("delay", 0),

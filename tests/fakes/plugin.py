@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from apps.ai.base import Answer, Provider, Turn
+from apps.ai.base import Answer, OnText, Provider, Turn
 from apps.channels.base import Channel, Outgoing, Sent
 from apps.reliability.errors import OutcomeUnknown, PermanentError, TransientError
 
@@ -72,7 +72,7 @@ class RecordingProvider(Provider):
     name = "recording"
     uses_knowledge = False
 
-    async def complete(self, turn: Turn) -> Answer:
+    async def complete(self, turn: Turn, on_text: OnText | None = None) -> Answer:
         asked = turn.lines[-1].text
         try:
             answer = await post(

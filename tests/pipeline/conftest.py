@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from apps.ai import registry as providers
-from apps.ai.base import Answer, Provider, Turn
+from apps.ai.base import Answer, OnText, Provider, Turn
 from apps.channels import registry as channels
 from apps.channels.base import Outgoing, Sent
 from apps.channels.widget.channel import WidgetChannel
@@ -25,7 +25,7 @@ class FakeProvider(Provider):
         self.errors: list[Exception] = []
         self.text: str | None = None
 
-    async def complete(self, turn: Turn) -> Answer:
+    async def complete(self, turn: Turn, on_text: OnText | None = None) -> Answer:
         self.turns.append(turn)
         if self.errors:
             raise self.errors.pop(0)

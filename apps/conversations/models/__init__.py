@@ -1,7 +1,8 @@
-"""Who talks with whom about what: chatbots and their channel accounts, contacts, conversations, messages."""
+"""Who talks with whom about what: chatbots with their channel and AI accounts, contacts, conversations, messages."""
 
+from apps.conversations.models.ai_accounts import AiAccount, ChatbotAi
 from apps.conversations.models.chatbots import ChannelAccount, Chatbot
 from apps.conversations.models.conversations import Contact, Conversation
 from apps.conversations.models.messages import Message
 
-__all__ = ["ChannelAccount", "Chatbot", "Contact", "Conversation", "Message"]
+__all__ = ["AiAccount", "ChannelAccount", "Chatbot", "ChatbotAi", "Contact", "Conversation", "Message"]

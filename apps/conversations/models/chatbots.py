@@ -25,9 +25,13 @@ class Chatbot(models.Model):
     name = models.CharField(max_length=100)
     greeting = models.TextField(blank=True, default=GREETING, help_text="The first words on the chat page.")
     system_prompt = models.TextField(blank=True, help_text="What the AI is told about its role.")
-    provider = models.CharField(max_length=50, default="builtin", help_text="Which AI answers.")
+    provider = models.CharField(
+        max_length=50, default="builtin", help_text="Which AI answers where no AI account is listed."
+    )
     provider_options = models.JSONField(
-        default=dict, blank=True, help_text="Settings of the provider, such as the model. No secrets here."
+        default=dict,
+        blank=True,
+        help_text="Settings of the provider, such as the temperature. No secrets here.",
     )
     max_wait = models.PositiveSmallIntegerField(
         default=20,
@@ -37,6 +41,11 @@ class Chatbot(models.Model):
     fallback_message = models.TextField(default=FALLBACK_MESSAGE)
     answer_each_message = models.BooleanField(
         default=False, help_text="Answer every message by itself instead of several in a row together."
+    )
+    allowed_origins = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Where its widget may be embedded, such as https://shop.example. Empty: anywhere.",
     )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -62,6 +71,9 @@ class ChannelAccount(models.Model):
     channel = models.CharField(max_length=50)
     name = models.CharField(max_length=100, blank=True)
     credentials = EncryptedJSONField(default=dict, blank=True)
+    options = models.JSONField(
+        default=dict, blank=True, help_text="Settings of the channel. No secrets here."
+    )
     debounce_seconds = models.FloatField(
         null=True,
         blank=True,

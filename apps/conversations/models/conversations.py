@@ -19,6 +19,9 @@ class Contact(models.Model):
     )  # the unique constraint below leads with it
     external_id = models.CharField(max_length=255)
     name = models.CharField(max_length=255, blank=True)
+    # A contact that can't be written to (they blocked the bot, left, deleted their account) until they write again.
+    closed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    closed_reason = models.CharField(max_length=100, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
