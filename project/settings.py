@@ -127,6 +127,8 @@ SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
+# The address of this installation as strangers see it: webhook addresses begin with it.
+PUBLIC_URL = env.str("PUBLIC_URL", "").rstrip("/")
 # Where browsers find the server-sent events, if not under the same address as the API. Empty: the same.
 EVENTS_URL = env.str("EVENTS_URL", "")
 

@@ -17,6 +17,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
+from django.http.request import validate_host
 from django.utils.module_loading import import_string
 
 TAG = "switchboard"
@@ -195,6 +196,31 @@ def check_addresses(app_configs: Sequence[AppConfig] | None = None, **_: Any) ->
     return found
 
 
+def check_public_url(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
+    """PUBLIC_URL, where it is set: an address without a path, https wherever HTTPS is on, and one of ALLOWED_HOSTS."""
+    if not settings.PUBLIC_URL:
+        return []
+    try:
+        parts = urlsplit(settings.PUBLIC_URL)
+        host = parts.hostname if parts.port is None or parts.port else None
+    except ValueError:
+        host = None
+    if host is None or parts.scheme not in ("http", "https") or "@" in parts.netloc:
+        return [_error(17, "PUBLIC_URL is not a URL.", "For example https://switchboard.example.com")]
+    found = []
+    if parts.path or parts.query or parts.fragment:
+        hint = f"Only scheme and host: {parts.scheme}://{parts.netloc}. Serve Switchboard under a host of its own."
+        found.append(_error(17, "PUBLIC_URL has something behind the host.", hint))
+    if settings.HTTPS and parts.scheme != "https":
+        hint = "Providers call https addresses only, and HTTPS=true redirects everything else: begin it with https://"
+        found.append(_error(18, "PUBLIC_URL is not https.", hint))
+    shown = f"[{host}]" if ":" in host else host
+    if not validate_host(shown, settings.ALLOWED_HOSTS):
+        hint = f"Every call to it would be refused: ALLOWED_HOSTS={shown}"
+        found.append(_error(19, f"The host of PUBLIC_URL, {shown}, is not one of ALLOWED_HOSTS.", hint))
+    return found
+
+
 def check_logging(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
     """LOG_FORMAT is one that exists (a wrong LOG_LEVEL already stops Django's own set-up)."""
     formats = ("json", "console", "colour")
@@ -210,6 +236,7 @@ ALL: tuple[Check, ...] = (
     check_redis,
     check_registries,
     check_addresses,
+    check_public_url,
     check_logging,
 )
 

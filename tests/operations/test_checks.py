@@ -46,6 +46,12 @@ def test_the_settings_of_the_tests_are_right():
         ({"ALLOWED_HOSTS": []}, "E014", "ALLOWED_HOSTS is empty"),
         ({"DEBUG": True, "ALLOWED_HOSTS": ["localhost", "chat.example.com"]}, "E015", "chat.example.com"),
         ({"ALLOWED_HOSTS": ["*"]}, "W001", "every host name"),
+        ({"PUBLIC_URL": "chat.example.com"}, "E017", "https://switchboard.example.com"),
+        ({"PUBLIC_URL": "http://localhost:99999"}, "E017", "not a URL"),
+        ({"PUBLIC_URL": "http://user@localhost"}, "E017", "not a URL"),
+        ({"PUBLIC_URL": "http://localhost/chat"}, "E017", "behind the host"),
+        ({"PUBLIC_URL": "http://localhost", "HTTPS": True}, "E018", "begin it with https://"),
+        ({"PUBLIC_URL": "https://chat.example.com"}, "E019", "ALLOWED_HOSTS=chat.example.com"),
         ({"LOG_FORMAT": "xml"}, "E016", "json, console, colour"),
     ],
 )
@@ -105,6 +111,11 @@ class TestSqlite:
     def test_without_full_text_search(self, monkeypatch):
         monkeypatch.setattr(checks, "has_fts5", lambda: False)
         assert self.ids() == ["switchboard.E008"]
+
+
+@pytest.mark.parametrize("url", ["", "https://localhost:8443", "http://[::1]:8000", "https://127.0.0.1"])
+def test_public_addresses_that_serve(url):
+    assert found(PUBLIC_URL=url, ALLOWED_HOSTS=["localhost", "127.0.0.1", "[::1]"]) == {}
 
 
 def test_the_boot_stops_with_the_hints(capsys):
