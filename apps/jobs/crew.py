@@ -30,6 +30,7 @@ from apps.jobs.planning import plan_for_a_crew
 from apps.jobs.sweeper import Sweeper
 from apps.jobs.task import registry
 from apps.jobs.watchman import Watchman
+from apps.reliability import garbage
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +62,7 @@ class Crew:
         plan_for_a_crew()
         self.worker_id = leases.register(self.queues)
         connection.close()
+        garbage.settle()
         for name, run in (
             ("loop", self.loop.run_forever),
             ("heartbeat", self._heartbeat),
