@@ -12,6 +12,7 @@ from apps.accounts.models import Customer, Plan, User
 from apps.accounts.services import authenticate_api_key, create_api_key
 from apps.conversations.models import ChannelAccount, Chatbot
 from apps.knowledge.services import import_texts
+from apps.operations.provision.sources import title_of
 
 CHATBOT = "Ask Switchboard"
 GREETING = "Hello! I have read the documentation of Switchboard. What would you like to know about it?"
@@ -28,8 +29,11 @@ class Example:
 
 def documentation(root: Path) -> list[tuple[str, str]]:
     """Title and text of each page of the project's own documentation."""
-    pages = [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
-    return [(_title(page), page.read_text(encoding="utf-8")) for page in pages if page.is_file()]
+    # Not what the examples of set-ups know: it is about nobody.
+    below = (page for page in (root / "docs").rglob("*.md") if "examples" not in page.parts)
+    found = [root / "README.md", *sorted(below)]
+    texts = [(page, page.read_text(encoding="utf-8")) for page in found if page.is_file()]
+    return [(title_of(page, text), text) for page, text in texts]
 
 
 @transaction.atomic
@@ -70,11 +74,3 @@ def _keep_admin(name: str, password: str) -> None:
     if not user.check_password(password):
         user.set_password(password)
     user.save()
-
-
-def _title(page: Path) -> str:
-    """The page's first heading, else its name."""
-    for line in page.read_text(encoding="utf-8").splitlines():
-        if line.startswith("# "):
-            return line.removeprefix("# ").strip()
-    return page.stem
