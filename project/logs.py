@@ -88,6 +88,11 @@ def configure(log_format: str, level: str) -> dict[str, Any]:
             "httpcore": {"level": "WARNING"},
             "urllib3": {"level": "WARNING"},
             "telegram": {"level": "WARNING"},
+            # One line per call, and at DEBUG what people wrote.
+            "httpx2": {"level": "WARNING"},
+            "httpcore2": {"level": "WARNING"},
+            "openai": {"level": "WARNING"},
+            "anthropic": {"level": "WARNING"},
             # One line per bell says nothing: the ledger logs what its jobs did.
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
