@@ -12,6 +12,7 @@ from django.utils.module_loading import import_string
 from kombu import Queue as KombuQueue
 
 from project import addresses, logs, queues, schedule
+from project.admin_site import UNFOLD as UNFOLD  # a setting of this name is what django-unfold reads
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -37,6 +38,7 @@ with suppress(OSError):  # a read-only file system: the checks say so where it m
     VAR_DIR.mkdir(parents=True, exist_ok=True)
 
 INSTALLED_APPS = [
+    "apps.monitoring",  # first: its templates are the admin's first page
     "apps.operations",
     "apps.frontdoor",
     "apps.pipeline",
@@ -50,6 +52,7 @@ INSTALLED_APPS = [
     "apps.reliability",
     "django_celery_results",
     "ninja",
+    "unfold",  # before the admin, whose site and templates it replaces
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -9,8 +9,7 @@ from django.views.decorators.http import require_safe
 
 from project.api import api
 
-admin.site.site_header = admin.site.site_title = "Switchboard"
-admin.site.index_title = "Operations"
+admin.site.index_title = "Overview"
 
 
 @never_cache
@@ -28,6 +27,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
+    path("admin/overview/", include("apps.monitoring.urls")),
     path("admin/", admin.site.urls),
     path("api/", api.urls),
     path("", include("apps.frontdoor.urls")),

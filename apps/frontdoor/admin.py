@@ -5,12 +5,13 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from unfold.admin import ModelAdmin
 
 from apps.frontdoor.models import InboundEvent
 
 
 @admin.register(InboundEvent)
-class InboundEventAdmin(admin.ModelAdmin):
+class InboundEventAdmin(ModelAdmin):
     list_display = ("public_id", "account", "sender", "event_id", "received_at")
     list_filter = (("account", admin.RelatedOnlyFieldListFilter),)
     search_fields = ("=public_id", "=event_id", "=sender")

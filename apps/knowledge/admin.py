@@ -3,12 +3,13 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from unfold.admin import ModelAdmin
 
 from apps.knowledge.models import KnowledgeItem
 
 
 @admin.register(KnowledgeItem)
-class KnowledgeItemAdmin(admin.ModelAdmin):
+class KnowledgeItemAdmin(ModelAdmin):
     list_display = ("title", "chatbot", "updated_at")
     list_filter = (("chatbot", admin.RelatedOnlyFieldListFilter),)
     list_select_related = ("chatbot",)

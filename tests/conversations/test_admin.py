@@ -44,7 +44,7 @@ def test_a_conversation_reads_as_a_transcript(admin_client, conversation, django
         page = admin_client.get(address).content.decode()
     assert "&lt;b&gt;Hello&lt;/b&gt;" in page
     assert "<b>Hello</b>" not in page
-    assert "Ada &lt;script&gt; ·" in page
+    assert "<b>Ada &lt;script&gt;</b>" in page
     assert "Failed, fallback message" in page
     assert "blocked They blocked the bot." in page
     assert page.index("Sorry.") < page.index("more 0") < page.index("more 49")

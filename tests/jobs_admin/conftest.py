@@ -49,7 +49,7 @@ def fail(db: None) -> Callable[..., Job]:
 
 
 def page(client: Client, name: str, *args: object, **query: str) -> str:
-    """The HTML of a page of the jobs admin, as it is sent (not unescaped)."""
+    """The HTML of a page of the jobs admin, as it is sent (not unescaped), with white space run together."""
     response = client.get(reverse(f"admin:jobs_{name}", args=args), query)
     assert response.status_code == 200
-    return response.content.decode()
+    return " ".join(response.content.decode().split())

@@ -80,7 +80,7 @@ def test_filters_and_search(staff):
         ({"q": "letters:1"}, mine),
     ):
         text = page(staff, "job_changelist", **query)
-        assert "1 job\n" in text, query
+        assert "> 1 job <" in text, query
         assert f"/{found.pk}/change/" in text
     for nothing in ("letters", "9" * 40, "²", "5b1b3b34-7d63-4b0c-8d0b-7a4f9f4f8f4f", "<script>", "%"):
         assert "0 jobs" in page(staff, "job_changelist", q=nothing)
@@ -133,11 +133,11 @@ def test_workers_are_alive_or_say_how_they_ended(staff):
     text = page(staff, "worker_changelist")
     for words_ in ("alive", "its process is gone", "stopped in good order", "silent beyond its lease"):
         assert words_ in text
-    assert '<td class="field-holds">2</td>' in text
+    assert 'data-label="jobs held">2</td>' in text
     assert "ai-processing" in text
     assert "4 workers" in text
     assert "ai-processing" in page(staff, "worker_change", alive.pk)
-    assert "1 worker\n" in page(staff, "worker_changelist", state="dead")
+    assert "> 1 worker <" in page(staff, "worker_changelist", state="dead")
 
 
 def test_the_overview_counts_by_queue(staff, django_assert_num_queries):
@@ -189,9 +189,9 @@ def test_counters_are_added_up_by_task(staff):
             wait_ms=22,
         )
     text = page(staff, "jobcounter_changelist")
-    for shown in ("<td>30</td>", "100 ms", "905 ms", "2 ms"):
+    for shown in ('data-label="Completed">30</td>', "100 ms", "905 ms", "2 ms"):
         assert shown in text
-    assert "<td>40</td>" in page(staff, "jobcounter_changelist", last="day")
+    assert 'data-label="Completed">40</td>' in page(staff, "jobcounter_changelist", last="day")
 
 
 def test_an_empty_ledger_has_pages_too(staff):

@@ -1,5 +1,5 @@
-"""Admin pages: chatbots, channel accounts, contacts, conversations as transcripts, messages to read."""
+"""Admin pages: chatbots with their channel and AI accounts, contacts, conversations as transcripts, messages."""
 
-from apps.conversations.admin import chatbots, conversations
+from apps.conversations.admin import ai_accounts, channel_accounts, chatbots, conversations, people
 
-__all__ = ["chatbots", "conversations"]
+__all__ = ["ai_accounts", "channel_accounts", "chatbots", "conversations", "people"]

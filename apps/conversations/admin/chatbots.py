@@ -1,19 +1,33 @@
-"""Chatbots and their channel accounts. Credentials go in and never come out."""
+"""Chatbots, and the order in which each asks its AI accounts."""
 
-import json
+from __future__ import annotations
+
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import F
 from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import display
+from unfold.forms import PaginationInlineFormSet
 
 from apps.ai import registry as providers
-from apps.channels import registry as channels
-from apps.conversations.models import ChannelAccount, Chatbot
+from apps.conversations.admin import fields
+from apps.conversations.models import AiAccount, Chatbot, ChatbotAi
+
+ACTIVE = {"active": "success", "switched off": "danger"}
+OUT_OF_THE_WAY = 10_000
 
 
 class ChatbotForm(forms.ModelForm):
-    provider = forms.ChoiceField(help_text="Which AI answers.")
+    provider = forms.ChoiceField()
+    allowed_origins = fields.LinesField(
+        help_text="Where its widget may be embedded, one a line, such as https://shop.example or "
+        "https://*.shop.example. Empty: anywhere."
+    )
 
     class Meta:
         model = Chatbot
@@ -28,94 +42,141 @@ class ChatbotForm(forms.ModelForm):
             "max_wait",
             "fallback_message",
             "answer_each_message",
+            "allowed_origins",
         )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["provider"] = _choice(providers.names(), self.instance.provider, "Which AI answers.")
+        if "provider" in self.fields:  # else: somebody who may only look
+            known = [name for name in providers.names() if not providers.get(name).needs_account]
+            help_text = Chatbot._meta.get_field("provider").help_text
+            self.fields["provider"] = fields.choice(known, self.instance.provider, help_text=help_text)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        fields.clean_objects(self, ["provider_options"])
+        return cleaned
+
+
+class InOrderForm(forms.ModelForm):
+    """One step. Its position is a wish: the formset numbers all of them."""
+
+    class Meta:
+        model = ChatbotAi
+        fields = ("account", "model", "position")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "position" in self.fields:
+            self.fields["position"].required = False
+
+    def clean_position(self) -> int:
+        wished = self.cleaned_data.get("position")
+        return OUT_OF_THE_WAY if wished is None else wished
+
+    def _get_validation_exclusions(self) -> set[str]:
+        """Two steps that change places hold each other's position until both are saved."""
+        return {*super()._get_validation_exclusions(), "position"}  # type: ignore[misc]
+
+
+class InOrder(PaginationInlineFormSet):
+    """The steps of one chatbot: accounts of its own customer, each once, numbered as they stand on the page."""
+
+    def clean(self) -> None:
+        super().clean()
+        seen = set()
+        for form in self._kept():
+            account = form.cleaned_data["account"]
+            if account.customer_id != self.instance.customer_id:
+                form.add_error("account", "This account belongs to another customer.")
+            model = form.cleaned_data.get("model", "")
+            if (account.pk, model) in seen:
+                form.add_error("account", "This account stands in the order already, with the same model.")
+            seen.add((account.pk, model))
+
+    def validate_unique(self) -> None:
+        """Positions are given when saving; what must not stand twice is looked for in `clean`."""
+
+    def save(self, commit: bool = True) -> Any:
+        for number, form in enumerate(sorted(self._kept(), key=_wish), start=1):
+            form.instance.position = number
+            form.changed_data  # noqa: B018 - read now: what decides whether it is saved is cached from here on
+            if "position" not in form.changed_data:
+                form.changed_data.append("position")
+        if commit and self.instance.pk:
+            # The numbers in use move out of the way, so that none is taken twice while they change places.
+            ChatbotAi.objects.filter(chatbot=self.instance.pk, position__lt=OUT_OF_THE_WAY).update(
+                position=F("position") + OUT_OF_THE_WAY
+            )
+        return super().save(commit)
+
+    def _kept(self) -> list[Any]:
+        return [
+            form
+            for form in self.forms
+            if form.is_valid() and form.cleaned_data.get("account") and not self._should_delete_form(form)
+        ]
+
+
+def _wish(form: Any) -> int:
+    return int(form.cleaned_data.get("position") or 0)
+
+
+class AiOrderInline(TabularInline):
+    model = ChatbotAi
+    form = InOrderForm
+    formset = InOrder
+    fields = ("account", "model", "position")
+    ordering_field = "position"
+    hide_ordering_field = True
+    extra = 0
+    verbose_name_plural = "AI accounts, in the order in which they are asked"
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        """Offers the accounts of the chatbot's customer; which one was chosen is checked again by the formset."""
+        formset = super().get_formset(request, obj, **kwargs)
+        if obj is not None and "account" in formset.form.base_fields:
+            own = AiAccount.objects.filter(customer=obj.customer_id).defer("credentials")
+            formset.form.base_fields["account"].queryset = own.order_by("name")
+        return formset
 
 
 @admin.register(Chatbot)
-class ChatbotAdmin(admin.ModelAdmin):
+class ChatbotAdmin(ModelAdmin):
     form = ChatbotForm
-    list_display = ("name", "customer", "provider", "is_active", "created_at")
+    list_display = ("name", "customer", "state", "provider", "created_at")
     list_filter = ("is_active", "provider")
     list_select_related = ("customer",)
     search_fields = ("name", "public_id", "customer__name")
     autocomplete_fields = ("customer",)
-    readonly_fields = ("public_id", "created_at")
+    readonly_fields = ("public_id", "created_at", "chat_page")
+    inlines = (AiOrderInline,)
 
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
+        """A new chatbot has no customer yet, so there is nothing to choose from before it was saved."""
+        return super().get_inlines(request, obj) if obj else ()
 
-class NeverShown(forms.Textarea):
-    """A text area that never gives back what was typed, not even beside an error."""
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        made = ("chat_page", "public_id", "created_at") if obj else ()
+        return [
+            (None, {"fields": ("customer", "name", "is_active", *made)}),
+            ("What it says", {"fields": ("greeting", "system_prompt", "fallback_message")}),
+            (
+                "Which AI answers, and how long people wait",
+                {"fields": ("provider", "provider_options", "max_wait", "answer_each_message")},
+            ),
+            ("Where it may be embedded", {"fields": ("allowed_origins",)}),
+        ]
 
-    def format_value(self, value: Any) -> None:
-        return None
+    @display(description="state", ordering="is_active", label=ACTIVE)
+    def state(self, chatbot: Chatbot) -> str:
+        return "active" if chatbot.is_active else "switched off"
 
-
-class ChannelAccountForm(forms.ModelForm):
-    """Empty credentials leave what is stored; `{}` removes it."""
-
-    new_credentials = forms.CharField(
-        required=False,
-        widget=NeverShown(attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false"}),
-        help_text='A JSON object, such as {"token": "…"}. Left empty: unchanged. {} removes them. '
-        "They are stored encrypted and never shown again.",
-    )
-
-    class Meta:
-        model = ChannelAccount
-        fields = ("chatbot", "channel", "name", "debounce_seconds", "on_unknown", "is_active")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["channel"] = _choice(channels.names(), self.instance.channel)
-
-    def clean_new_credentials(self) -> dict[str, Any] | None:
-        """The object to store, or None for "unchanged"."""
-        typed = self.cleaned_data["new_credentials"]
-        if not typed:
-            return None
+    @admin.display(description="chat page")
+    def chat_page(self, chatbot: Chatbot) -> str:
+        """Its page, if the room above has one."""
         try:
-            value = json.loads(typed)
-        except ValueError:
-            value = None
-        if not isinstance(value, dict):
-            raise forms.ValidationError('Write a JSON object, such as {"token": "…"}.')
-        return value
-
-    def save(self, commit: bool = True) -> ChannelAccount:
-        credentials = self.cleaned_data.get("new_credentials")
-        if credentials is not None:
-            self.instance.credentials = credentials
-        account: ChannelAccount = super().save(commit)
-        return account
-
-
-@admin.register(ChannelAccount)
-class ChannelAccountAdmin(admin.ModelAdmin):
-    form = ChannelAccountForm
-    list_display = ("__str__", "chatbot", "channel", "is_active", "created_at")
-    list_filter = ("channel", "is_active")
-    list_select_related = ("chatbot",)
-    search_fields = ("name", "public_id", "chatbot__name")
-    autocomplete_fields = ("chatbot",)
-    readonly_fields = ("public_id", "credentials_stored", "created_at")
-    fields = (
-        "chatbot", "channel", "name", "credentials_stored", "new_credentials", "debounce_seconds", "on_unknown",
-        "is_active", "public_id", "created_at",
-    )  # fmt: skip
-
-    @admin.display(description="credentials", boolean=True)
-    def credentials_stored(self, account: ChannelAccount) -> bool:
-        return bool(account.credentials)
-
-    def get_queryset(self, request: HttpRequest) -> Any:
-        """The list shows no credentials, so it decrypts none."""
-        return super().get_queryset(request).defer("credentials")
-
-
-def _choice(names: list[str], current: str, help_text: str = "") -> forms.ChoiceField:
-    """A choice of what the settings know, and of what is stored although they don't know it any more."""
-    known = [*names, *([current] if current and current not in names else [])]
-    return forms.ChoiceField(choices=[(name, name) for name in known], help_text=help_text)
+            path = reverse("frontdoor:chat", args=[chatbot.public_id])
+        except NoReverseMatch:
+            return "–"
+        return format_html('<a href="{}" target="_blank">{}</a>', path, path)

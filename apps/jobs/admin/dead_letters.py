@@ -7,13 +7,14 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
-from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
 
 from apps.jobs.admin import deciding, words
 from apps.jobs.admin.advice import advice_for
@@ -25,6 +26,16 @@ from apps.reliability.redaction import redact_text
 AT_ONCE = 500
 """The most dead letters of one action; each is a transaction of its own."""
 SHOWN_ERROR = 160
+MOST_COUNTED = 99
+
+
+def how_many_open() -> str:
+    """The number of dead letters to decide about, for a badge: "" for none, "99+" for more than that.
+
+    Reads at most a hundred entries of the index of dead letters.
+    """
+    found = len(Job.objects.dead_letters().values_list("pk", flat=True)[: MOST_COUNTED + 1])
+    return f"{MOST_COUNTED}+" if found > MOST_COUNTED else str(found or "")
 
 
 class OpenLetters(ChangeList):
@@ -49,7 +60,7 @@ class DeadLetterAdmin(StoryAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whether this person may decide about dead letters; nobody edits one."""
-        return admin.ModelAdmin.has_change_permission(self, request, obj)
+        return ModelAdmin.has_change_permission(self, request, obj)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).filter(status=Job.Status.FAILED)

@@ -78,7 +78,7 @@ def overview() -> list[QueueNow]:
         line(name).running = running
     for name, dead in _by_queue(Job.objects.dead_letters()):
         line(name).dead = dead
-    for name, workers in _serving(now).items():
+    for name, workers in serving().items():
         if name in lines:
             lines[name].workers = workers
     return list(lines.values())
@@ -92,10 +92,11 @@ def _age(oldest: datetime | None, now: datetime) -> str:
     return words.between(oldest, now)
 
 
-def _serving(now: datetime) -> Counter[str]:
-    """How many living workers serve each queue."""
-    alive = Worker.objects.filter(ended_at=None, lease_until__gt=now).values_list("queues", flat=True)
-    return Counter(str(name) for queues in alive for name in set(queues))
+def serving() -> Counter[str]:
+    """How many living workers serve each queue. One query; ended workers are kept for a day, so they are few."""
+    alive = Worker.objects.filter(ended_at=None, lease_until__gt=timezone.now())
+    served = alive.values_list("queues", flat=True)
+    return Counter(str(name) for queues in served for name in set(queues))
 
 
 @admin.register(QueueOverview)

@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
+from unfold.admin import ModelAdmin
 
 COUNTED = 2_000
 """The most rows that a list counts and offers; those beyond are found by filter or search."""
@@ -31,7 +32,7 @@ class BoundedPaginator(Paginator):
         return self._reached > COUNTED
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+class ReadOnlyAdmin(ModelAdmin):
     """A list and a page to look at. Columns can't be sorted by: only the order of ids has an index."""
 
     change_list_template = "admin/jobs/change_list.html"
