@@ -47,12 +47,14 @@ class ShortMemory(Generic[K, V]):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the door needs to know of a ChannelAccount. `is_open`: it, its chatbot and its customer are active."""
+    """What the door needs to know of a ChannelAccount. `is_open`: it, its chatbot and its customer are active.
+    `allowed_origins`: where its chatbot's widget may be embedded; empty: anywhere."""
 
     pk: int
     customer: int
     priority: int
     is_open: bool
+    allowed_origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ def facts_of(account: ChannelAccount) -> Account:
         customer=chatbot.customer_id,
         priority=chatbot.customer.priority,
         is_open=account.is_active and chatbot.is_active and chatbot.customer.is_active,
+        allowed_origins=tuple(chatbot.allowed_origins),
     )
 
 
