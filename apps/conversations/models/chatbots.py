@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from apps.accounts.models import Customer
 from apps.channels import registry as channels
+from apps.conversations.models.origins import validate_origins
 from apps.reliability.encryption import EncryptedJSONField
 
 GREETING = "Hello! How can I help you?"
@@ -45,7 +46,9 @@ class Chatbot(models.Model):
     allowed_origins = models.JSONField(
         default=list,
         blank=True,
-        help_text="Where its widget may be embedded, such as https://shop.example. Empty: anywhere.",
+        validators=[validate_origins],
+        help_text='Where its widget may be embedded: ["https://shop.example", "https://*.shop.example"]. '
+        "Empty: anywhere.",
     )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
