@@ -1,7 +1,11 @@
 """Wakes the listeners of this process: one Redis subscription, however many pages are open.
 
-Redis only says "look again"; what there is to see comes from the database. So nothing is lost when Redis goes
-away: listeners are woken once more as soon as it is back, and until then they look by themselves every few seconds.
+Of messages Redis only says "look again"; what there is to see comes from the database. So nothing is lost when Redis
+goes away: listeners are woken once more as soon as it is back, and until then they look by themselves every few
+seconds.
+
+What passes by (somebody types, a draft grows) is handed on as it comes, without a look into the database. A listener
+that is too slow for it misses some; the next whole draft mends that.
 """
 
 import asyncio
@@ -12,7 +16,7 @@ import structlog
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from apps.channels.widget import live
+from apps.channels.widget import drafts, live
 from apps.reliability.redis_client import async_redis_client
 
 QUIET_SECONDS = 10.0
@@ -22,6 +26,8 @@ TRUST_SECONDS = 5.0
 """Those who wake us may notice a moment later than we do that Redis is back."""
 MOST_PER_CONVERSATION = 10
 MOST_PER_PROCESS = 5_000
+MOST_PASSING = 30
+"""Events that pass by, kept for one listener that is busy; then all of them are dropped."""
 
 log = structlog.get_logger(__name__)
 
@@ -31,11 +37,32 @@ class TooManyListeners(Exception):
 
 
 class Listener:
-    """One open stream. `woken` is set when its conversation should be read again."""
+    """One open stream. `woken` is set when there is something to do for it: `must_look` says that its conversation
+    should be read again, `passing` holds the server-sent events that only need to be handed on."""
+
+    __slots__ = ("conversation_id", "must_look", "passing", "woken")
 
     def __init__(self, conversation_id: str) -> None:
         self.conversation_id = conversation_id
         self.woken = asyncio.Event()
+        self.must_look = True
+        self.passing: list[str] = []
+
+    def look_again(self) -> None:
+        self.must_look = True
+        self.woken.set()
+
+    def pass_on(self, event: str) -> None:
+        if len(self.passing) >= MOST_PASSING:
+            self.passing.clear()
+        self.passing.append(event)
+        self.woken.set()
+
+    def take_passing(self) -> str:
+        """What passed by since the last time, ready to be written."""
+        events = "".join(self.passing)
+        self.passing.clear()
+        return events
 
 
 class Hub:
@@ -88,7 +115,7 @@ class Hub:
         while mine is self._subscription:
             try:
                 async with async_redis_client().pubsub() as pubsub:
-                    await pubsub.subscribe(live.TOPIC)
+                    await pubsub.subscribe(live.TOPIC, drafts.TOPIC)
                     await self._listen(pubsub)
             except (RedisError, OSError, TimeoutError) as error:
                 if mine is not self._subscription:
@@ -113,9 +140,20 @@ class Hub:
                 self._trusted_from = asyncio.get_running_loop().time() + TRUST_SECONDS
                 self._wake(self._listeners)  # whatever happened while nobody listened
             elif heard["type"] == "message":
-                self._wake(live.woken(heard["data"]))
+                self._hear(heard["channel"], heard["data"])
+
+    def _hear(self, topic: str, payload: str) -> None:
+        if topic == live.TOPIC:
+            self._wake(live.woken(payload))
+            return
+        for conversation_id, event, data in drafts.lines_of(payload):
+            if conversation_id in self._listeners:
+                # No id: what a page names when it connects again must stay the last message it saw.
+                text = f"event: {event}\ndata: {data}\n\n"
+                for listener in self._listeners[conversation_id]:
+                    listener.pass_on(text)
 
     def _wake(self, conversation_ids: Iterable[str]) -> None:
         for conversation_id in conversation_ids:
             for listener in self._listeners.get(conversation_id, ()):
-                listener.woken.set()
+                listener.look_again()

@@ -2,22 +2,35 @@
 
 from collections.abc import Sequence
 
-from apps.channels.base import Channel, Outgoing, Sent
-from apps.channels.widget import live
+from apps.channels.base import Channel, Listener, Outgoing, Sent
+from apps.channels.widget import drafts, live
+
+GRACE_SECONDS = 2.0
+"""A sign of typing outlasts the moment when the next is due, so that it does not flicker."""
 
 
 class WidgetChannel(Channel):
-    """Nothing to send and no limits; the pages that listen are woken after the commit."""
+    """Nothing to send and no limits; the pages that listen are woken after the commit, and see an answer grow."""
 
     name = "widget"
     label = "Web page"
     debounce_seconds = 0.0
     max_text_length = None
     repeatable = True
+    typing_seconds = 5.0
+    shows_drafts = True
 
     async def send(self, outgoing: Outgoing) -> Sent:
         """The message is in the database already, which is where the page looks."""
         return Sent()
+
+    async def typing(self, listener: Listener) -> None:
+        """Tell the pages; returns at once and never raises."""
+        drafts.outbox().typing(listener.conversation_id, self.typing_seconds + GRACE_SECONDS)
+
+    async def show(self, listener: Listener, text: str) -> None:
+        """Tell the pages what is new of the text; returns at once and never raises."""
+        drafts.outbox().show(listener.conversation_id, text)
 
     def announce(self, conversation_ids: Sequence[str]) -> None:
         """Wake the pages that show these conversations."""
