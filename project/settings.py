@@ -134,6 +134,12 @@ X_FRAME_OPTIONS = "DENY"
 PUBLIC_URL = env.str("PUBLIC_URL", "").rstrip("/")
 # Where browsers find the server-sent events, if not under the same address as the API. Empty: the same.
 EVENTS_URL = env.str("EVENTS_URL", "")
+# Proxies of ours, whose X-Forwarded-For says where a visitor comes from.
+TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+# What one visitor of the widget may do; 0: no limit.
+WIDGET_STARTS_PER_MINUTE = env.int("WIDGET_STARTS_PER_MINUTE", 30)
+WIDGET_MESSAGES_PER_MINUTE = env.int("WIDGET_MESSAGES_PER_MINUTE", 20)
+WIDGET_MESSAGES_BURST = env.int("WIDGET_MESSAGES_BURST", 10)
 
 # --- database: embedded SQLite, or PostgreSQL by DATABASE_URL ----------------------------------
 DATABASE_URL = env.str("DATABASE_URL", f"sqlite:///{VAR_DIR / 'switchboard.sqlite3'}")

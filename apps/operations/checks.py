@@ -6,6 +6,7 @@ project/wsgi.py, asgi.py and celery.py call `stop_if_wrong`.
 
 import base64
 import binascii
+import ipaddress
 import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -221,6 +222,27 @@ def check_public_url(app_configs: Sequence[AppConfig] | None = None, **_: Any) -
     return found
 
 
+def check_visitors(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
+    """TRUSTED_PROXIES are addresses or networks; the limits of the widget are numbers that can be kept."""
+    found = []
+    for entry in settings.TRUSTED_PROXIES:
+        try:
+            network = ipaddress.ip_network(entry, strict=False)
+        except ValueError:
+            hint = "Addresses or networks, comma separated: TRUSTED_PROXIES=10.0.0.0/8,127.0.0.1"
+            found.append(_error(30, f"TRUSTED_PROXIES: {entry} is neither an address nor a network.", hint))
+            continue
+        if network.prefixlen == 0:
+            hint = "Name your proxies only; else anybody can write the address that they are counted under."
+            found.append(_error(30, f"TRUSTED_PROXIES: {entry} trusts everybody.", hint))
+    least = {"WIDGET_STARTS_PER_MINUTE": 0, "WIDGET_MESSAGES_PER_MINUTE": 0, "WIDGET_MESSAGES_BURST": 1}
+    for name, smallest in least.items():
+        if getattr(settings, name) < smallest:
+            hint = "0 means no limit." if smallest == 0 else "It says how many may come at once."
+            found.append(_error(31, f"{name} is below {smallest}.", hint))
+    return found
+
+
 def check_logging(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
     """LOG_FORMAT is one that exists (a wrong LOG_LEVEL already stops Django's own set-up)."""
     formats = ("json", "console", "colour")
@@ -237,6 +259,7 @@ ALL: tuple[Check, ...] = (
     check_registries,
     check_addresses,
     check_public_url,
+    check_visitors,
     check_logging,
 )
 

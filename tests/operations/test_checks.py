@@ -52,6 +52,10 @@ def test_the_settings_of_the_tests_are_right():
         ({"PUBLIC_URL": "http://localhost/chat"}, "E017", "behind the host"),
         ({"PUBLIC_URL": "http://localhost", "HTTPS": True}, "E018", "begin it with https://"),
         ({"PUBLIC_URL": "https://chat.example.com"}, "E019", "ALLOWED_HOSTS=chat.example.com"),
+        ({"TRUSTED_PROXIES": ["proxy.example.com"]}, "E030", "neither an address nor a network"),
+        ({"TRUSTED_PROXIES": ["10.0.0.0/8", "0.0.0.0/0"]}, "E030", "trusts everybody"),
+        ({"WIDGET_STARTS_PER_MINUTE": -1}, "E031", "0 means no limit"),
+        ({"WIDGET_MESSAGES_BURST": 0}, "E031", "below 1"),
         ({"LOG_FORMAT": "xml"}, "E016", "json, console, colour"),
     ],
 )
