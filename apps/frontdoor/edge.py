@@ -1,7 +1,8 @@
 """What holds for every request to /api/, before any view: size, content type, CORS, and the shape of a refusal.
 
 Pages on other sites may speak to the widget's endpoints only. They send their token in a header and no cookie
-ever, so `*` without credentials is safe and CSRF has nothing to hold on to.
+ever, so `*` without credentials is safe and CSRF has nothing to hold on to. Which sites a chatbot allows is decided
+behind the token (origins.py); a refusal is readable everywhere, so that whoever embeds a chat can see what to add.
 """
 
 from collections.abc import Callable

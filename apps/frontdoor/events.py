@@ -7,6 +7,7 @@
 3. Woken, it reads on from where it was. Without Redis it looks every few seconds by itself.
 4. A message to the visitor that is still on its way holds back what is behind it; one that failed is passed over
    (`reading.after`).
+5. What passes by (`typing`, `draft`) is written as it comes from the hub: no id, no look into the database.
 
 No message is lost or repeated, because the position only moves when a line has been handed to the server.
 Django's request handling is not involved: it would cost a thread per open page.
@@ -24,7 +25,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
 from ninja.responses import NinjaJSONEncoder
 
-from apps.frontdoor import problems, reading
+from apps.frontdoor import origins, problems, reading
 from apps.frontdoor.auth import bearer, visitor_for
 from apps.frontdoor.edge import CORS, PREFLIGHT
 from apps.frontdoor.hub import Hub, Listener, TooManyListeners
@@ -62,6 +63,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
         }
         visitor = await _in_thread(visitor_for, bearer(headers.get("authorization", "")))
+        origins.check(headers.get("origin", ""), headers.get("host", ""), visitor.account.allowed_origins)
         position = await _in_thread(_position, visitor, headers.get("last-event-id", ""))
         listener = _join(visitor)
     except problems.Problem as problem:
@@ -130,13 +132,20 @@ def event(line: LineOut) -> str:
 
 async def _stream(stream: Stream, listener: Listener, receive: Receive) -> None:
     gone = asyncio.create_task(_until_gone(receive), name="frontdoor-gone")
-    ends_at = asyncio.get_running_loop().time() + LONGEST_STREAM_SECONDS
+    now = asyncio.get_running_loop().time
+    ends_at, look_at = now() + LONGEST_STREAM_SECONDS, 0.0
     try:
         await stream.open()
-        while not gone.done() and asyncio.get_running_loop().time() < ends_at:
+        while not gone.done() and now() < ends_at:
             listener.woken.clear()
-            await stream.catch_up()
-            if not await _woken(listener, gone, stream.look_again_in) and not gone.done():
+            if passing := listener.take_passing():
+                await stream.write(passing)
+            if listener.must_look:
+                listener.must_look = False
+                await stream.catch_up()
+                look_at = now() + stream.look_again_in
+            if not await _woken(listener, gone, max(0.0, look_at - now())) and not gone.done():
+                listener.must_look = True
                 await stream.write(": still here\n\n")
         if not gone.done():
             await stream.close()

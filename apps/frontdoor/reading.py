@@ -5,6 +5,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Literal
 
+from django.conf import settings
 from django.db.models import QuerySet
 
 from apps.conversations.models import ChannelAccount, Conversation, Message
@@ -12,17 +13,21 @@ from apps.frontdoor.models import InboundEvent
 from apps.frontdoor.schemas import ConversationOut, LineOut, MessageOut, ReplyOut
 
 WIDGET = "widget"
+API_PATH = "/api/v1/widget"
+EVENTS_PATH = f"{API_PATH}/events"
 PAGE = 100
 SHOWN = ("public_id", "position", "direction", "text", "status", "is_fallback", "created_at")
 
 
 @dataclass(frozen=True, slots=True)
 class ChatPage:
-    """What a visitor sees before anything was said. `account`: the widget account's primary key."""
+    """What a visitor sees before anything was said, and on which pages they may see it (empty: on any).
+    `account`: the widget account's primary key."""
 
     account: int
     name: str
     greeting: str
+    allowed_origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,19 @@ def chat_page(chatbot: uuid.UUID) -> ChatPage | None:
     )
     if account is None:
         return None
-    return ChatPage(account=account.pk, name=account.chatbot.name, greeting=account.chatbot.greeting)
+    chatbot_row = account.chatbot
+    return ChatPage(
+        account=account.pk,
+        name=chatbot_row.name,
+        greeting=chatbot_row.greeting,
+        allowed_origins=tuple(chatbot_row.allowed_origins),
+    )
+
+
+def events_url() -> str:
+    """Where browsers find the live stream: at EVENTS_URL, else under the address that they asked (a path only)."""
+    base: str = settings.EVENTS_URL
+    return base.rstrip("/") + EVENTS_PATH
 
 
 def position_of(conversation: int, message: uuid.UUID | None) -> int:

@@ -129,6 +129,15 @@ class ConversationOut(BaseModel):
     next: int | None = Field(description="Pass it as `before` to get what was said earlier.", examples=[None])
 
 
+class WidgetChatbotOut(BaseModel):
+    name: str = Field(examples=["Library"])
+    greeting: str = Field(description="The first words, as text.", examples=["Hello! How can I help you?"])
+    events: str = Field(
+        description="Where the live stream is: a URL, or a path under this API's own address.",
+        examples=["/api/v1/widget/events"],
+    )
+
+
 class WidgetConversationOut(BaseModel):
     conversation: UUID = Field(examples=[EXAMPLE_ID])
     token: str = Field(description="Opens this conversation only. Shown once; send it as a Bearer token.")

@@ -16,9 +16,10 @@ from django.test import Client
 from apps.accounts import services as accounts
 from apps.conversations.models import ChannelAccount, Conversation
 from apps.conversations.services import start_conversation
-from apps.frontdoor import inbox, lookups
+from apps.frontdoor import events, inbox, lookups
 from tests.factories.accounts import make_api_key
 from tests.factories.conversations import ChannelAccountFactory
+from tests.frontdoor.tabs import NEVER, EventLoop
 
 
 class InThisThread:
@@ -153,3 +154,18 @@ def time_machine_at() -> Any:
         return time_machine.travel(datetime(2026, 5, 4, 12, tzinfo=UTC) + timedelta(hours=hours), tick=False)
 
     return at
+
+
+@pytest.fixture
+def loop(committed: None) -> Iterator[EventLoop]:
+    loop = EventLoop()
+    yield loop
+    loop.close()
+    assert not events.hub._listeners
+
+
+@pytest.fixture
+def only_wakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream never looks by itself: what it shows later than at its start, a wake has brought."""
+    monkeypatch.setattr(events, "LOOK_SECONDS", NEVER)
+    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", NEVER)

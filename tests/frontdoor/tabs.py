@@ -5,14 +5,17 @@ The event loop runs in a thread, so that a test writes to the database in the or
 
 import asyncio
 import json
+import math
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from apps.channels.widget import live
 from apps.frontdoor import events
 from tests.waiting import wait_until
 
 T = TypeVar("T")
+NEVER = 3600.0
 
 
 class Tab:
@@ -128,3 +131,18 @@ async def _event() -> asyncio.Event:
 async def _tasks() -> list[str]:
     mine = asyncio.current_task()
     return [repr(task) for task in asyncio.all_tasks() if task is not mine]
+
+
+def wake(conversation: Any) -> None:
+    live.wake([str(conversation.public_id)])
+
+
+def listening() -> bool:
+    """Whether Redis has confirmed the subscription."""
+    return events.hub._trusted_from < math.inf
+
+
+def opened(loop: EventLoop, visitor: Any, last_seen: str = "") -> Tab:
+    tab = loop.tab(visitor.token, last_seen)
+    wait_until(lambda: tab.body, what="the first words")
+    return tab

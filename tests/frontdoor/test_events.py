@@ -1,32 +1,20 @@
 """The live stream: what a page gets, in which order, and after what it missed."""
 
-import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 
 from apps.channels.widget import live
-from apps.conversations.models import Conversation
 from apps.frontdoor import events, hub, lookups, reading
 from apps.reliability.redis_client import redis_client
 from tests.frontdoor.conftest import Visitor, make_visitor
-from tests.frontdoor.tabs import EventLoop, Tab
+from tests.frontdoor.tabs import NEVER, Tab, listening, opened, wake
 from tests.frontdoor.talk import answers, says, settle
 from tests.servers.processes import free_port
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("committed")
-NEVER = 3600.0
-
-
-@pytest.fixture
-def loop(committed: None) -> Iterator[EventLoop]:
-    loop = EventLoop()
-    yield loop
-    loop.close()
-    assert not events.hub._listeners
 
 
 @pytest.fixture
@@ -35,32 +23,10 @@ def visitor(committed: None) -> Visitor:
 
 
 @pytest.fixture
-def only_wakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stream never looks by itself: what it shows later than at its start, a wake has brought."""
-    monkeypatch.setattr(events, "LOOK_SECONDS", NEVER)
-    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", NEVER)
-
-
-@pytest.fixture
 def without_redis(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     """Nobody listens at REDIS_URL; a stream looks by itself, often, so that the test needn't wait."""
     settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
     monkeypatch.setattr(events, "LOOK_SECONDS", 0.05)
-
-
-def wake(conversation: Conversation) -> None:
-    live.wake([str(conversation.public_id)])
-
-
-def listening() -> bool:
-    """Whether Redis has confirmed the subscription."""
-    return events.hub._trusted_from < math.inf
-
-
-def opened(loop: EventLoop, visitor: Visitor, last_seen: str = "") -> Tab:
-    tab = loop.tab(visitor.token, last_seen)
-    wait_until(lambda: tab.body, what="the first words")
-    return tab
 
 
 def test_a_page_gets_what_was_said_and_then_what_is_said(loop, visitor, only_wakes):
