@@ -90,15 +90,17 @@ def test_two_tabs_show_the_same(worker, tab):
     assert texts(first) == texts(second)
 
 
-def test_waiting_is_shown_until_the_answer_is_there(house, tab, picture):
+def test_what_was_accepted_says_so_until_there_is_more_to_tell(house, tab, picture):
+    """Nobody is typing as long as no worker says so."""
     page = tab()
     ask(page)
-    expect(page.locator("#waiting")).to_be_visible()
+    expect(page.locator(".line.in .receipt")).to_have_text("Sent")
+    expect(page.locator("#waiting")).to_be_hidden()
     expect(page.locator(".line.in .state")).to_have_count(0)
-    picture(page, "waiting")
+    picture(page, "sent")
     with house.worker("late"):
         expect(theirs(page)).to_contain_text(ANSWER)
-    expect(page.locator("#waiting")).to_be_hidden()
+    expect(page.locator(".receipt")).to_have_count(0)
 
 
 def test_the_network_goes_and_comes_back(house, worker, context: BrowserContext, tab, picture):
@@ -214,7 +216,7 @@ def closed_is_noticed(page: Page) -> bool:
 def test_who_reads_further_up_is_left_alone(house, tab, picture):
     page = tab()
     ask(page, "A long story.\n" * 60 + "When is the library open?")
-    expect(page.locator("#waiting")).to_be_visible()
+    expect(page.locator(".receipt")).to_be_visible()
     page.locator("#lines").evaluate("lines => { lines.scrollTop = 0; }")
     with house.worker("later"):
         expect(theirs(page)).to_have_count(1)

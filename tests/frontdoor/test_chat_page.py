@@ -1,11 +1,10 @@
 """The chat page as it leaves the server. What it does in a browser: tests/browser."""
 
 import re
-from pathlib import Path
 
 import pytest
-from django.contrib.staticfiles import finders
 
+from apps.frontdoor.shipped import shipment
 from tests.factories.conversations import ChannelAccountFactory, ChatbotFactory
 
 pytestmark = pytest.mark.django_db
@@ -40,13 +39,24 @@ def test_nothing_inline_and_nothing_from_elsewhere(client):
 
 def test_all_its_files_exist(client):
     html = page_of(client).content.decode()
-    files = re.findall(r'(?:src|href)="/static/([^"]+)"', html)
-    assert "frontdoor/chat.js" in files
+    files = re.findall(r'(?:src|href)="(/widget/[^"]+)"', html)
+    assert len(files) == len(set(files)) > 10
     for file in files:
-        assert finders.find(file), file
-    script = Path(str(finders.find("frontdoor/chat.js"))).read_text()
-    for module in re.findall(r'from "\./([^"]+)"', script):
-        assert finders.find(f"frontdoor/{module}"), module
+        assert client.get(file).status_code == 200, file
+    assert f"/widget/{shipment().version}/page.js" in files
+
+
+def test_all_modules_of_the_page_are_fetched_at_once(client):
+    """What a module imports and the page doesn't name would be found out one after the other."""
+    html = page_of(client).content.decode()
+    named = set(re.findall(r'href="/widget/[^/]+/([^"]+\.js)"', html))
+    needed, look_into = set(), ["page.js"]
+    while look_into:
+        script = shipment().files[look_into.pop()].body.decode()
+        found = set(re.findall(r'from "\./([^"]+)"', script)) - needed
+        needed |= found
+        look_into += found
+    assert named == needed
 
 
 def test_the_stream_may_live_at_another_address(client, settings):

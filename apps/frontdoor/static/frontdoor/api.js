@@ -3,9 +3,11 @@
 const PATIENCE = 15000;
 
 export class Refused extends Error {
-  constructor(status, detail) {
+  // status 0: there was no answer. retryAfter: milliseconds, where the server named them.
+  constructor(status, detail, retryAfter = 0) {
     super(detail);
     this.status = status;
+    this.retryAfter = retryAfter;
   }
 
   // Whether the same request may succeed later without a change.
@@ -14,9 +16,18 @@ export class Refused extends Error {
   }
 }
 
+// Milliseconds that a refusal asks to wait.
+export function retryAfter(response) {
+  return Math.min(Number(response.headers.get("Retry-After")) || 0, 300) * 1000;
+}
+
 export class Api {
   constructor(base) {
     this.base = base;
+  }
+
+  chatbot(id) {
+    return this.#ask("GET", `/chatbots/${encodeURIComponent(id)}`);
   }
 
   start(chatbot) {
@@ -47,7 +58,7 @@ export class Api {
         signal: patience.signal,
       });
       const said = await response.json().catch(() => ({}));
-      if (!response.ok) throw new Refused(response.status, said.detail || response.statusText);
+      if (!response.ok) throw new Refused(response.status, said.detail || response.statusText, retryAfter(response));
       return said;
     } catch (error) {
       if (error instanceof Refused) throw error;

@@ -28,6 +28,16 @@ export class Memory {
     return this.known?.token ?? null;
   }
 
+  // What another tab may have kept meanwhile.
+  look() {
+    this.known = read("localStorage", this.key) ?? this.known;
+  }
+
+  // One tab at a time, where the browser can: two that begin at once must not begin two conversations.
+  alone(work) {
+    return navigator.locks ? navigator.locks.request(this.key, work) : work();
+  }
+
   keep(conversation) {
     this.known = conversation;
     write("localStorage", this.key, conversation);
@@ -35,11 +45,16 @@ export class Memory {
 
   // Another tab began a conversation, or gave one up.
   onChange(call) {
-    addEventListener("storage", (event) => {
+    this.onStorage = (event) => {
       if (event.key !== this.key) return;
       this.known = read("localStorage", this.key);
       call();
-    });
+    };
+    addEventListener("storage", this.onStorage);
+  }
+
+  close() {
+    removeEventListener("storage", this.onStorage);
   }
 
   get unsent() {

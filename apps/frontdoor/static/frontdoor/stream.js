@@ -9,7 +9,8 @@ const LONGEST_PAUSE = 15000;
 const POLL = 3000;
 
 export class Stream {
-  // calls: message(line), state("live" | "away" | "polling"), refused(status)
+  // calls: message(line), passing(event, data) for "typing" and "draft", state("live" | "away" | "polling"),
+  // refused(error)
   constructor({ url, api, token, lastId, calls }) {
     Object.assign(this, { url, api, token, lastId, calls });
     this.pause = 1000;
@@ -88,7 +89,9 @@ export class Stream {
       }),
     );
     if (!fields.data) return;
-    this.#show(JSON.parse(fields.data));
+    const data = JSON.parse(fields.data);
+    if (fields.event === "message") this.#show(data);
+    else this.calls.passing(fields.event, data); // no id: where to go on stays the last message
   }
 
   #show(line) {
@@ -119,7 +122,7 @@ export class Stream {
   #isRefused(error) {
     if (!(error instanceof Refused) || ![401, 403].includes(error.status)) return false;
     this.stop();
-    this.calls.refused(error.status);
+    this.calls.refused(error);
     return true;
   }
 

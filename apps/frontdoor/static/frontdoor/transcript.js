@@ -1,5 +1,9 @@
 // The lines on the page, in the order of the conversation; what is not sent yet stands at the end.
 
+import { el } from "./dom.js";
+import { prose } from "./prose.js";
+import { said } from "./view.js";
+
 const NEAR = 80;
 
 function isBehind(line, other) {
@@ -7,12 +11,12 @@ function isBehind(line, other) {
 }
 
 export class Transcript {
-  constructor({ log, scroller, newest, name }) {
-    Object.assign(this, { log, scroller, newest, name });
+  constructor({ log, lines, newest, name, texts, language }) {
+    Object.assign(this, { log, scroller: lines, newest, name, texts, language });
     this.lines = new Map(); // message id → line
     this.part = 1; // positions begin anew with each conversation
     newest.addEventListener("click", () => this.toEnd());
-    scroller.addEventListener("scroll", () => {
+    lines.addEventListener("scroll", () => {
       if (this.isAtEnd) this.newest.hidden = true;
     });
   }
@@ -25,6 +29,16 @@ export class Transcript {
   toEnd() {
     this.scroller.scrollTop = this.scroller.scrollHeight;
     this.newest.hidden = true;
+  }
+
+  get last() {
+    return this.log.lastElementChild?.line;
+  }
+
+  // The first words: of the page, not of the conversation.
+  greet(text) {
+    const line = this.#make("out", text, 0, 0);
+    this.#place(line);
   }
 
   // A line of this page that the server doesn't know yet.
@@ -40,50 +54,48 @@ export class Transcript {
     const there = this.lines.get(id);
     if (there && there !== line) {
       line.node.remove(); // the stream was faster and has shown it
-      return;
+      return there;
     }
     line.id = id;
     this.lines.set(id, line);
+    return line;
   }
 
   has(id) {
     return this.lines.has(id);
   }
 
-  // A line as the server tells it. Known ones only find their place.
-  show({ id, position, direction, text }) {
+  // A line as the server tells it. Known ones only find their place. Returns whether it is new.
+  show({ id, position, direction, text, created_at: at }) {
     const wasAtEnd = this.isAtEnd;
-    const line = this.lines.get(id) ?? this.#make(direction, text);
+    const known = this.lines.get(id);
+    const line = known ?? this.#make(direction, text);
     Object.assign(line, { id, position, part: this.part });
+    line.bubble.title = new Date(at).toLocaleString(this.language, { dateStyle: "medium", timeStyle: "short" });
     this.lines.set(id, line);
     this.#place(line);
     if (wasAtEnd) this.toEnd();
     else if (direction === "out") this.newest.hidden = false;
+    return !known;
   }
 
   // What follows is another conversation.
   beginAnew(text) {
     this.part += 1;
-    const node = document.createElement("li");
-    node.className = "note";
-    node.textContent = text;
+    const node = el("li", { class: "note" }, text);
     node.line = { node, part: this.part, position: 0 };
     this.#place(node.line);
   }
 
-  // state: "sending", "sent", "failed"; `again` makes the button.
+  // state: "sending", "waiting", "sent", "failed"; `again` makes the button.
   mark(line, state, words, again) {
     line.node.classList.remove("sending", "failed");
-    if (state !== "sent") line.node.classList.add(state);
+    if (state !== "sent") line.node.classList.add(state === "failed" ? "failed" : "sending");
     line.node.querySelector(".state")?.remove();
     if (!words) return;
-    const node = document.createElement("div");
-    node.className = state === "failed" ? "state bad" : "state";
-    node.append(words);
+    const node = el("div", { class: state === "failed" ? "state bad" : "state" }, words);
     if (again) {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = "Try again";
+      const button = el("button", { type: "button" }, this.texts.again);
       button.addEventListener("click", again);
       node.append(" ", button);
     }
@@ -91,18 +103,21 @@ export class Transcript {
     if (this.isAtEnd) this.toEnd();
   }
 
+  // Under the last line that was taken, until there is more to tell; without a line: nowhere.
+  receipt(line) {
+    this.log.querySelector(".receipt")?.remove();
+    if (!line?.node.isConnected) return;
+    const wasAtEnd = this.isAtEnd;
+    line.node.append(el("div", { class: "receipt" }, this.texts.sent));
+    if (wasAtEnd) this.toEnd();
+  }
+
   #make(direction, text, part, position) {
-    const node = document.createElement("li");
-    node.className = `line ${direction}`;
-    const who = document.createElement("span");
-    who.className = "said";
-    who.textContent = direction === "in" ? "You said:" : `${this.name} says:`;
-    const bubble = document.createElement("div");
-    bubble.className = "bubble";
-    bubble.dir = "auto";
-    bubble.textContent = text;
-    node.append(who, bubble);
-    const line = { node, part, position };
+    const who = direction === "in" ? this.texts.youSaid : this.texts.says.replace("{name}", this.name);
+    const bubble = el("div", { class: direction === "in" ? "bubble" : "bubble prose", dir: "auto" });
+    bubble.append(direction === "in" ? text : prose(text));
+    const node = el("li", { class: `line ${direction}` }, said(who), bubble);
+    const line = { node, bubble, part, position };
     node.line = line;
     return line;
   }
