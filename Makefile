@@ -99,6 +99,11 @@ wiring: setup  ## migrations are complete, settings of a production pass Django'
 	$(PRODUCTION) $(BIN)/python manage.py makemigrations --check --dry-run
 	$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
 
+.PHONY: docs
+docs: setup  ## docs/reference/configuration.md anew, from the settings
+	@mkdir -p var
+	$(PRODUCTION) $(BIN)/python manage.py configuration_page
+
 .PHONY: check
 check: lint types wiring test  ## everything that must be green: lint, types, wiring, test
 
