@@ -10,7 +10,6 @@ import ipaddress
 import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,12 +18,12 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
 from django.http.request import validate_host
 from django.utils.module_loading import import_string
 
+from apps.operations import account_checks
+
 TAG = "switchboard"
-ACCOUNTS_TAG = "switchboard_accounts"  # these ask the database
 SHORTEST_SECRET_KEY = 50  # what Django's own deployment check asks for
 SHORTEST_KEY = 32
 OLDEST_SQLITE = (3, 35, 0)  # RETURNING
@@ -178,7 +177,7 @@ def check_registries(app_configs: Sequence[AppConfig] | None = None, **_: Any) -
 
 
 def check_addresses(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
-    """How others reach us: ALLOWED_HOSTS names somebody, EVENTS_URL is an address, DEBUG is on only where nobody can."""
+    """How others reach us: ALLOWED_HOSTS names somebody, EVENTS_URL is a URL, DEBUG is on only where nobody can."""
     found = []
     if settings.EVENTS_URL:
         parts = urlsplit(settings.EVENTS_URL)
@@ -281,20 +280,7 @@ def report(messages: Iterable[CheckMessage]) -> str:
 def stop_if_wrong() -> None:
     """End the process with the hints on standard error if a setting is wrong. Raises SystemExit."""
     wrong = [message for message in run_checks(tags=[TAG]) if message.is_serious()]
-    wrong = wrong or [message for message in _of_accounts() if message.is_serious()]
+    wrong = wrong or [message for message in account_checks.run_on_a_thread() if message.is_serious()]
     if wrong:
         print(f"Switchboard can't start:\n{report(wrong)}", file=sys.stderr)  # noqa: T201 - logs may be elsewhere
         raise SystemExit(1)
-
-
-def _of_accounts() -> list[CheckMessage]:
-    """What the checks say that ask the database: on a thread, whose connection nobody inherits."""
-
-    def ask() -> list[CheckMessage]:
-        try:
-            return run_checks(tags=[ACCOUNTS_TAG])
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(ask).result()

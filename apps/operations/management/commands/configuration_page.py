@@ -15,7 +15,9 @@ class Command(BaseCommand):
     help = "Write the configuration reference from the settings, .env.example and the checks."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--check", action="store_true", help="write nothing; status 1 if the page is out of date")
+        parser.add_argument(
+            "--check", action="store_true", help="write nothing; status 1 if the page is out of date"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         page, path = configuration_page(ROOT), ROOT / PAGE
