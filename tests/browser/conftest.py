@@ -8,10 +8,14 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.browser.site import Site
+from tests.browser.voice import Voice
 from tests.fakes.witness import Witness
 from tests.servers.setups import Setup
 from tests.servers.switchboard import Switchboard
@@ -117,6 +121,38 @@ def tab(context: BrowserContext, chat: str) -> Callable[[], Page]:
         return page
 
     return open_tab
+
+
+@pytest.fixture(scope="module")
+def site(house: Switchboard) -> Iterator[Site]:
+    """Somebody else's web site, at another origin."""
+    with Site(house.url) as site:
+        yield site
+
+
+@pytest.fixture
+def voice(house: Switchboard, settings: Any) -> Iterator[Voice]:
+    settings.REDIS_URL = house.setup.redis.url
+    voice = Voice()
+    yield voice
+    voice.close()
+
+
+@pytest.fixture
+def no_barriers() -> Callable[[Page], None]:
+    """Asserts that axe finds nothing serious on the page as it is now."""
+
+    def check(page: Page) -> None:
+        page.emulate_media(reduced_motion="reduce")  # what fades in is half transparent for a moment
+        found = Axe().run(page).response["violations"]
+        serious = [
+            (violation["id"], [node["html"] for node in violation["nodes"]])
+            for violation in found
+            if violation["impact"] in ("serious", "critical")
+        ]
+        assert not serious
+
+    return check
 
 
 @pytest.fixture

@@ -81,3 +81,22 @@ class RecordingProvider(Provider):
         except OutcomeUnknown as error:  # asking twice does no harm
             raise TransientError(error.message, code=error.code) from error
         return Answer(text=str(answer["text"]), model="recording-1", tokens_in=len(asked), tokens_out=3)
+
+
+class WordsProvider(Provider):
+    """Says WORDS one after the other, and asks the stand-in before each: whoever holds its `ai` calls decides when
+    the next word comes."""
+
+    name = "words"
+    uses_knowledge = False
+    WORDS = ("We ", "open ", "at **nine** ", "and ", "close ", "at ", "five.")
+
+    async def complete(self, turn: Turn, on_text: OnText | None = None) -> Answer:
+        asked = turn.lines[-1].text
+        for place, word in enumerate(self.WORDS):
+            await post("/ai", {"text": asked, "word": place}, timeout=turn.timeout_seconds)
+            if on_text:
+                on_text(word)
+        return Answer(
+            text="".join(self.WORDS), model="words-1", tokens_in=len(asked), tokens_out=len(self.WORDS)
+        )

@@ -2,8 +2,8 @@
 
     python -m tests.servers.seed
 
-Two recording accounts differ in what happens after an unknown outcome (send again, ask a person); the third is a
-widget chatbot with the builtin provider and one knowledge item.
+Two recording accounts differ in what happens after an unknown outcome (send again, ask a person). Two widget chatbots:
+the library, with the builtin provider and one knowledge item, and the typist, whose answer comes word by word.
 """
 
 import json
@@ -38,6 +38,7 @@ def seed() -> dict[str, str]:
         max_wait=2,
         fallback_message="nobody is there",
     )
+    typist = Chatbot.objects.create(customer=customer, name="Typist", provider="words", max_wait=60)
     library = Chatbot.objects.create(customer=customer, name="Library", provider="builtin", greeting="Hello")
     KnowledgeItem.objects.create(
         chatbot=library, title="Opening hours", text="The library is open from nine to five on weekdays."
@@ -58,6 +59,8 @@ def seed() -> dict[str, str]:
         "impatient": account(impatient, "recording", "impatient"),
         "widget": account(library, "widget", "widget"),
         "library": str(library.public_id),
+        "typing": account(typist, "widget", "typing"),
+        "typist": str(typist.public_id),
     }
 
 

@@ -90,7 +90,8 @@ class Switchboard:
             "REDIS_URL": setup.redis.url,
             "BROKER_URL": setup.broker_url,
             "EXTRA_CHANNELS": "recording=tests.fakes.plugin.RecordingChannel",
-            "EXTRA_AI_PROVIDERS": "recording=tests.fakes.plugin.RecordingProvider",
+            "EXTRA_AI_PROVIDERS": "recording=tests.fakes.plugin.RecordingProvider,"
+            "words=tests.fakes.plugin.WordsProvider",
             "EXTRA_APPS": "tests.fakes.jobtasks",
             "EXTRA_QUEUES": "tests.fakes.jobtasks.queues.QUEUES",
             "STANDIN_URL": witness.url,
@@ -98,6 +99,7 @@ class Switchboard:
         self._children: list[Worker] = []
         self._web: Process | None = None
         self._events: Process | None = None
+        self._events_port = 0
         self.seeded: dict[str, str] = {}
         self.session = requests.Session()
         self.session.trust_env = False
@@ -116,7 +118,7 @@ class Switchboard:
     def start_events(self) -> str:
         """The process of the server-sent events; its address."""
         if self._events is None:
-            self._events_port = free_port()
+            self._events_port = self._events_port or free_port()
             self._events = Process(
                 [
                     *(PYTHON, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1"),
@@ -129,6 +131,12 @@ class Switchboard:
                 lambda: accepts(self._events_port), 30, f"events\n{tail(self.directory / 'events.log')}"
             )
         return f"http://127.0.0.1:{self._events_port}"
+
+    def kill_events(self) -> None:
+        """kill -9 of the live stream's process; `start_events` starts it again at the same address."""
+        if self._events:
+            self._events.sweep_away()
+            self._events = None
 
     def start_web(self) -> Process:
         log = self.directory / "web.log"

@@ -99,9 +99,9 @@ export class Chat {
       this.now.asked();
       return;
     }
-    this.now.answered(); // before the message is there, so that nothing jumps
+    const grew = this.now.answered();
     this.transcript.receipt(null);
-    if (this.transcript.show(line) && Date.now() - Date.parse(line.created_at) < 60000) this.onAnswer();
+    if (this.transcript.show(line, grew) && Date.now() - Date.parse(line.created_at) < 60000) this.onAnswer();
   }
 
   #passing(event, data) {

@@ -41,11 +41,13 @@ export class Now {
     this.deafUntil = 0;
   }
 
-  // The answer is there, as a message.
+  // The answer is there, as a message. Returns whether it was seen growing.
   answered() {
+    const grew = Boolean(this.text);
     if (this.id) this.ended.add(this.id);
     this.deafUntil = Date.now() + LATE;
     this.#clear();
+    return grew;
   }
 
   #live(milliseconds) {

@@ -65,14 +65,16 @@ export class Transcript {
     return this.lines.has(id);
   }
 
-  // A line as the server tells it. Known ones only find their place. Returns whether it is new.
-  show({ id, position, direction, text, created_at: at }) {
+  // A line as the server tells it. Known ones only find their place. `still`: what it says was there already, as a draft.
+  // Returns whether it is new.
+  show({ id, position, direction, text, created_at: at }, still = false) {
     const wasAtEnd = this.isAtEnd;
     const known = this.lines.get(id);
     const line = known ?? this.#make(direction, text);
     Object.assign(line, { id, position, part: this.part });
     line.bubble.title = new Date(at).toLocaleString(this.language, { dateStyle: "medium", timeStyle: "short" });
     this.lines.set(id, line);
+    line.node.classList.toggle("still", still);
     this.#place(line);
     if (wasAtEnd) this.toEnd();
     else if (direction === "out") this.newest.hidden = false;
@@ -114,8 +116,8 @@ export class Transcript {
 
   #make(direction, text, part, position) {
     const who = direction === "in" ? this.texts.youSaid : this.texts.says.replace("{name}", this.name);
-    const bubble = el("div", { class: direction === "in" ? "bubble" : "bubble prose", dir: "auto" });
-    bubble.append(direction === "in" ? text : prose(text));
+    const words = direction === "in" ? el("div", { dir: "auto" }, text) : el("div", { dir: "auto", class: "prose" }, prose(text));
+    const bubble = el("div", { class: "bubble" }, words);
     const node = el("li", { class: `line ${direction}` }, said(who), bubble);
     const line = { node, bubble, part, position };
     node.line = line;

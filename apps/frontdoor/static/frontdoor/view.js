@@ -6,8 +6,8 @@ import { CROSS, DOWN, PLANE, el, icon } from "./dom.js";
 export function build({ texts, name, heading, closable }) {
   const parts = {
     link: el("p", { class: "link", id: "link", role: "status", hidden: true }),
-    log: el("ol", { id: "log", role: "log", "aria-live": "polite", "aria-relevant": "additions" }),
-    draft: el("div", { class: "prose", id: "draft" }),
+    log: el("ol", { id: "log" }),
+    draft: el("div", { class: "prose", id: "draft", dir: "auto" }),
     status: el("p", { class: "said", role: "status", id: "status" }),
     newest: el("button", { type: "button", class: "newest", id: "newest", hidden: true }, texts.newest, icon(DOWN, 18)),
     field: el("textarea", {
@@ -27,7 +27,7 @@ export function build({ texts, name, heading, closable }) {
   parts.lines = el(
     "div",
     { class: "lines", id: "lines", role: "region", tabindex: 0, "aria-label": texts.conversation },
-    parts.log,
+    el("div", { role: "log", "aria-live": "polite", "aria-relevant": "additions" }, parts.log),
     parts.now,
   );
   parts.form = el(

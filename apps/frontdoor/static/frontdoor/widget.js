@@ -22,11 +22,11 @@
     pt: "Abrir o chat",
   };
   const SHEET = `
-    :host { all: initial; position: static; font: medium/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", Arial, sans-serif; }
+    :host { all: initial !important; }
     [hidden] { display: none !important; }
     .launch { position: fixed; z-index: 2147483000; bottom: calc(20px + env(safe-area-inset-bottom)); right: calc(20px + env(safe-area-inset-right));
       box-sizing: border-box; width: 60px; height: 60px; padding: 0; border: 0; border-radius: 50%; display: grid; place-items: center; cursor: pointer;
-      background: var(--mine, #2457c5); color: var(--mine-ink, #fff); box-shadow: 0 4px 10px rgb(15 23 42 / 18%), 0 10px 28px rgb(15 23 42 / 22%);
+      background: var(--switchboard, #2457c5); color: var(--switchboard-ink, #fff); box-shadow: 0 4px 10px rgb(15 23 42 / 18%), 0 10px 28px rgb(15 23 42 / 22%);
       transition: transform .16s ease, box-shadow .16s ease; -webkit-tap-highlight-color: transparent; }
     .launch[data-position="left"] { right: auto; left: calc(20px + env(safe-area-inset-left)); }
     .launch:hover { transform: translateY(-2px); }
@@ -79,12 +79,12 @@
   function colour() {
     const digits = /^#([0-9a-f]{6})$/i.exec(options.color?.trim() ?? "")?.[1];
     if (!digits) return;
-    host.style.setProperty("--mine", `#${digits}`);
+    host.style.setProperty("--switchboard", `#${digits}`);
     const [r, g, b] = digits.match(/../g).map((pair) => {
       const part = parseInt(pair, 16) / 255;
       return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
     });
-    host.style.setProperty("--mine-ink", 0.2126 * r + 0.7152 * g + 0.0722 * b < 0.179 ? "#fff" : "#000");
+    host.style.setProperty("--switchboard-ink", 0.2126 * r + 0.7152 * g + 0.0722 * b < 0.179 ? "#fff" : "#000");
   }
 
   const load = () => (loading ??= import(`${home}widget/__VERSION__/embed.js`));
