@@ -14,7 +14,10 @@ HOUR = 3600
 DAY = 24 * HOUR
 
 # What a queue of sends is alone for, by channel; a channel that is not named here (EXTRA_CHANNELS) gets the last.
-SEND_REASONS = {"widget": "the visitor's page reads from our own database; nothing outside can slow it down"}
+SEND_REASONS = {
+    "widget": "the visitor's page reads from our own database; nothing outside can slow it down",
+    "telegram": "Telegram's flood limits, for a bot and for each chat, and its bad days are its own",
+}
 OTHER_CHANNEL = "each channel has its own limits, its own breaker and its own bad days"
 
 

@@ -150,7 +150,14 @@ REDIS_URL = env.str("REDIS_URL", "")
 BROKER_URL = env.str("BROKER_URL", "") or REDIS_URL
 
 # --- rooms' registries ----------------------------------------------------------------------------
-CHANNELS = {"widget": "apps.channels.widget.channel.WidgetChannel", **env.dict("EXTRA_CHANNELS", default={})}
+CHANNELS = {
+    "widget": "apps.channels.widget.channel.WidgetChannel",
+    "telegram": "apps.channels.telegram.channel.TelegramChannel",
+    **env.dict("EXTRA_CHANNELS", default={}),
+}
+# Telegram's own server, or a Bot API server of yours; and how long one call may take, in seconds.
+TELEGRAM_API_URL = env.str("TELEGRAM_API_URL", "https://api.telegram.org").rstrip("/")
+TELEGRAM_TIMEOUT_SECONDS = env.float("TELEGRAM_TIMEOUT_SECONDS", 10.0)
 AI_PROVIDERS = {"builtin": "apps.ai.builtin.BuiltinProvider", **env.dict("EXTRA_AI_PROVIDERS", default={})}
 EXTRA_QUEUES = env.str("EXTRA_QUEUES", "")  # dotted path of a dict like the page's own: name -> Queue
 QUEUES = queues.pages(CHANNELS) | (import_string(EXTRA_QUEUES) if EXTRA_QUEUES else {})

@@ -1,15 +1,13 @@
-"""Checks of what stands in the database: accounts that would let strangers in.
+"""Checks of what stands in the database: accounts that would let strangers in. Servers and workers run them at their
+start; commands don't, because it is commands that mend what they find (and `migrate` must always go)."""
 
-They carry Django's own tag for the database, so plain commands leave them out; `manage.py check --database default`,
-`migrate`, and the start of servers and workers run them.
-"""
-
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from django.core.checks import CheckMessage, run_checks
+from django.core.checks import CheckMessage
 from django.db import connections
 
-ACCOUNTS_TAG = "switchboard_accounts"
+CHECKS: list[Callable[[], list[CheckMessage]]] = []
 
 
 def run_on_a_thread() -> list[CheckMessage]:
@@ -17,7 +15,7 @@ def run_on_a_thread() -> list[CheckMessage]:
 
     def ask() -> list[CheckMessage]:
         try:
-            return run_checks(tags=[ACCOUNTS_TAG])
+            return [message for check in CHECKS for message in check()]
         finally:
             connections.close_all()
 

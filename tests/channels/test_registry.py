@@ -14,7 +14,7 @@ class Pigeon(Channel):
 
 def test_what_the_settings_name_is_there(settings):
     settings.CHANNELS = {**settings.CHANNELS, "pigeon": f"{__name__}.Pigeon"}
-    assert registry.names() == ["pigeon", "widget"]
+    assert registry.names() == ["pigeon", "telegram", "widget"]
     assert isinstance(registry.get("pigeon"), Pigeon)
     assert registry.get("pigeon") is registry.get("pigeon")
     assert registry.get("pigeon").debounce_seconds == 1

@@ -131,6 +131,7 @@ def test_the_boot_stops_with_the_hints(capsys):
     assert "switchboard.E009: REDIS_URL is not set." in told
 
 
+@pytest.mark.django_db
 def test_a_warning_does_not_stop_the_boot():
     with override_settings(ALLOWED_HOSTS=["*"]):
         checks.stop_if_wrong()
