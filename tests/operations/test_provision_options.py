@@ -256,3 +256,8 @@ def test_without_a_public_address_it_is_asked_for(settings: Any) -> None:
     found, said = provision(*ALL)
     assert only(found)[2]["webhook"] is None
     assert "PUBLIC_URL is not set" in said
+
+
+def test_an_ai_account_without_a_model_is_pointed_out() -> None:
+    assert "names no model" in provision("--customer=Acme", "--ai=oracle")[1]
+    assert "names no model" not in provision("--customer=Acme", "--ai=oracle", "--ai-model=delphi-2")[1]

@@ -29,6 +29,10 @@ def put_account(wanted: AiAccountWanted, customer: Customer, report: Report) -> 
     # The model's own check of an address wants a dot in the host's name: http://ollama:11434 has none.
     account, done = put(row, values, wanted.where, unchecked=["base_url"])
     report.note(f"AI account {account.name} ({account.provider}, {account.model or 'its own model'})", done)
+    if not account.model:
+        report.say(
+            f"AI account {account.name} names no model: --ai-model, unless each chatbot's order names one"
+        )
     return {
         "id": report.identity(account.public_id, done),
         "name": account.name,

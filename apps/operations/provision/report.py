@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urljoin
@@ -54,3 +55,10 @@ def public_address(path: str) -> str | None:
 def webhook_address(channel: str, account: Any) -> str | None:
     """Where the provider of a channel calls this account (by its public id)."""
     return public_address(f"webhooks/{channel}/{account}")
+
+
+def accounts_of(found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """All channel accounts of a set-up's JSON."""
+    for customer in found["customers"]:
+        for chatbot in customer["chatbots"]:
+            yield from chatbot["accounts"]

@@ -3,16 +3,18 @@
 import json
 import sys
 from argparse import ArgumentParser
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from apps.operations.provision import options as command_line
 from apps.operations.provision.applying import apply
 from apps.operations.provision.reading import located, parse, read
-from apps.operations.provision.report import Report
+from apps.operations.provision.report import Report, accounts_of
 from apps.operations.provision.sources import Sources
 from apps.operations.provision.wanted import ProvisionError, Setup
 
@@ -39,6 +41,9 @@ class Command(BaseCommand):
             action="store_true",
             help="make the API keys anew and revoke the old ones of these names",
         )
+        parser.add_argument(
+            "--set-webhook", action="store_true", help="and register the webhooks of Telegram accounts there"
+        )
         command_line.add_options(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -54,9 +59,27 @@ class Command(BaseCommand):
             ) from None
         for line in report.lines:
             self.stderr.write(line)
+        problems = self._set_webhooks(found) if options["set_webhook"] and not options["dry_run"] else []
         if options["dry_run"]:
             self.stderr.write("Nothing was changed: this was a dry run.")
         self.stdout.write(json.dumps(found, indent=2, ensure_ascii=False))
+        if problems:
+            raise CommandError("\n".join(problems))
+
+    def _set_webhooks(self, found: dict[str, Any]) -> list[str]:
+        """Register the webhook of each Telegram account of this run; returns what went wrong. The set-up stands."""
+        problems = []
+        for account in accounts_of(found):
+            if account["channel"] != "telegram":
+                continue
+            try:
+                call_command("telegram_webhook", "set", account["id"], stdout=StringIO(), stderr=self.stderr)
+            except CommandError as problem:
+                problems.append(
+                    f"Everything is set up, but the webhook of {account['id']} is not set: {problem}"
+                )
+            account["webhook_is_set"] = not problems
+        return problems
 
     def _from_options(self, options: dict[str, Any]) -> Result:
         for name in command_line.written_openly(options):
