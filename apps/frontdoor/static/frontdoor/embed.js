@@ -75,6 +75,7 @@ class Panel {
   refuse(text) {
     const close = el("button", { type: "button", class: "dismiss" }, this.texts.close);
     close.addEventListener("click", () => this.onClose());
+    this.node.dataset.brief = "";
     this.node.setAttribute("aria-label", text);
     this.node.replaceChildren(el("p", { class: "note" }, text), close);
   }
