@@ -14,10 +14,12 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from apps.accounts import services
+from apps.accounts.admin_lists import UncountedAdmin
 from apps.accounts.models import ApiKey, Customer, Plan, UsageRecord, User
 from apps.accounts.scopes import SCOPES
 
@@ -98,6 +100,9 @@ class CustomerAdmin(ModelAdmin):
         return customer.tokens_month
 
 
+STATES = {"usable": "success", "revoked": "danger", "expired": "warning", "customer inactive": "warning"}
+
+
 class ApiKeyForm(forms.ModelForm):
     scopes = forms.MultipleChoiceField(
         choices=list(SCOPES.items()), widget=UnfoldAdminCheckboxSelectMultipleWidget
@@ -113,7 +118,15 @@ class ApiKeyAdmin(ModelAdmin):
     """Keys are made and revoked, never edited (but for their name) or deleted: the list is the record."""
 
     form = ApiKeyForm
-    list_display = ("name", "shown_prefix", "customer", "shown_scopes", "state", "last_used_at", "created_at")
+    list_display = (
+        "name",
+        "shown_prefix",
+        "customer",
+        "shown_scopes",
+        "shown_state",
+        "last_used_at",
+        "created_at",
+    )
     list_filter = (("revoked_at", admin.EmptyFieldListFilter), "created_at")
     list_select_related = ("customer",)
     search_fields = ("name", "prefix", "customer__name")
@@ -162,6 +175,10 @@ class ApiKeyAdmin(ModelAdmin):
     def shown_scopes(self, key: ApiKey) -> str:
         return ", ".join(key.scopes)
 
+    @display(description="state", label=STATES)
+    def shown_state(self, key: ApiKey) -> str:
+        return self.state(key)
+
     @admin.display(description="state")
     def state(self, key: ApiKey) -> str:
         if key.revoked_at:
@@ -172,7 +189,7 @@ class ApiKeyAdmin(ModelAdmin):
 
 
 @admin.register(UsageRecord)
-class UsageRecordAdmin(ModelAdmin):
+class UsageRecordAdmin(UncountedAdmin):
     """Read only: usage is what happened."""
 
     list_display = ("created_at", "customer", "reference", "messages", "tokens_in", "tokens_out", "sends")
@@ -180,7 +197,6 @@ class UsageRecordAdmin(ModelAdmin):
     search_fields = ("reference", "customer__name")
     date_hierarchy = "created_at"
     ordering = ("-pk",)
-    show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

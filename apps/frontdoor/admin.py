@@ -5,19 +5,18 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
+from apps.accounts.admin_lists import UncountedAdmin
 from apps.frontdoor.models import InboundEvent
 
 
 @admin.register(InboundEvent)
-class InboundEventAdmin(ModelAdmin):
+class InboundEventAdmin(UncountedAdmin):
     list_display = ("public_id", "account", "sender", "event_id", "received_at")
     list_filter = (("account", admin.RelatedOnlyFieldListFilter),)
     search_fields = ("=public_id", "=event_id", "=sender")
     ordering = ("-pk",)
     list_select_related = ("account",)
-    show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[InboundEvent]:
         return super().get_queryset(request).defer("account__credentials")

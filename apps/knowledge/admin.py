@@ -3,18 +3,17 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
+from apps.accounts.admin_lists import UncountedAdmin
 from apps.knowledge.models import KnowledgeItem
 
 
 @admin.register(KnowledgeItem)
-class KnowledgeItemAdmin(ModelAdmin):
+class KnowledgeItemAdmin(UncountedAdmin):
     list_display = ("title", "chatbot", "updated_at")
     list_filter = (("chatbot", admin.RelatedOnlyFieldListFilter),)
     list_select_related = ("chatbot",)
     list_per_page = 50
-    show_full_result_count = False
     search_fields = ("title", "text")
     autocomplete_fields = ("chatbot",)
     readonly_fields = ("updated_at",)

@@ -64,6 +64,7 @@ class AiAccountForm(forms.ModelForm):
         if "provider" not in self.fields:  # somebody who may only look
             return
         known = [name for name in providers.names() if providers.get(name).needs_account]
+        self.fields["options"].widget.attrs["rows"] = 3
         help_text = AiAccount._meta.get_field("provider").help_text
         self.fields["provider"] = fields.choice(known, self.instance.provider, help_text=help_text)
         stored = self.instance.credentials if self.instance.pk else {}
@@ -137,6 +138,6 @@ class AiAccountAdmin(ModelAdmin):
     def used_by(self, account: Any) -> int:
         return account.uses_count
 
-    @admin.display(description="credentials", boolean=True)
-    def credentials_stored(self, account: AiAccount) -> bool:
-        return bool(account.credentials)
+    @admin.display(description="stored now")
+    def credentials_stored(self, account: AiAccount) -> str:
+        return "credentials, encrypted" if account.credentials else "none"

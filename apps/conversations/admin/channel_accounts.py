@@ -67,6 +67,7 @@ class ChannelAccountForm(forms.ModelForm):
         if "channel" not in self.fields:  # somebody who may only look
             return
         self.fields["channel"] = fields.choice(channels.names(), self.instance.channel)
+        self.fields["options"].widget.attrs["rows"] = 3
         stored = self.instance.credentials if self.instance.pk else {}
         for channel, one in declared():
             has = stored.get(one.name) if channel == self.instance.channel else None
@@ -173,9 +174,9 @@ class ChannelAccountAdmin(ModelAdmin):
     def state(self, account: ChannelAccount) -> str:
         return "active" if account.is_active else "switched off"
 
-    @admin.display(description="credentials", boolean=True)
-    def credentials_stored(self, account: ChannelAccount) -> bool:
-        return bool(account.credentials)
+    @admin.display(description="stored now")
+    def credentials_stored(self, account: ChannelAccount) -> str:
+        return "credentials, encrypted" if account.credentials else "none"
 
     @admin.display(description="webhook address")
     def webhook_address(self, account: ChannelAccount) -> str:

@@ -20,6 +20,7 @@ from apps.conversations.models import AiAccount, Chatbot, ChatbotAi
 
 ACTIVE = {"active": "success", "switched off": "danger"}
 OUT_OF_THE_WAY = 10_000
+ROWS = {"greeting": 2, "system_prompt": 8, "fallback_message": 2, "provider_options": 3}
 
 
 class ChatbotForm(forms.ModelForm):
@@ -49,6 +50,8 @@ class ChatbotForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if "provider" in self.fields:  # else: somebody who may only look
             known = [name for name in providers.names() if not providers.get(name).needs_account]
+            for name, rows in ROWS.items():
+                self.fields[name].widget.attrs["rows"] = rows
             help_text = Chatbot._meta.get_field("provider").help_text
             self.fields["provider"] = fields.choice(known, self.instance.provider, help_text=help_text)
 

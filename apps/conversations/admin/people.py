@@ -29,8 +29,8 @@ class ContactAdmin(ReadOnlyAdmin):
     list_select_related = ("account",)
     search_fields = ("name", "external_id")
     ordering = ("-pk",)
-    fields = ("name", "external_id", "account", "state", "closed_at", "created_at", "conversations")
-    readonly_fields = ("state", "conversations")
+    fields = ("name", "external_id", "account", "closed_at", "closed_reason", "created_at", "conversations")
+    readonly_fields = ("closed_at", "closed_reason", "conversations")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Contact]:
         return super().get_queryset(request).defer("account__credentials")
@@ -56,10 +56,10 @@ class MessageAdmin(ReadOnlyAdmin):
     search_fields = ("=public_id", "=provider_message_id", "text")
     ordering = ("-pk",)
     fields = (
-        "talk", "shown_direction", "shown_status", "text", "is_fallback", "in_reply_to", "position", "created_at",
+        "talk", "direction", "status", "text", "is_fallback", "in_reply_to", "position", "created_at",
         "sent_at", "provider_message_id", "error_code", "error", "details", "public_id",
     )  # fmt: skip
-    readonly_fields = ("talk", "shown_direction", "shown_status", "public_id")
+    readonly_fields = ("talk", "public_id")
 
     @admin.display(description="text")
     def beginning(self, message: Message) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
+
+from apps.accounts.admin_lists import UncountedAdmin
 
 
-class ReadOnlyAdmin(ModelAdmin):
+class ReadOnlyAdmin(UncountedAdmin):
     """A list and a page to look at: only the pipeline writes these rows."""
 
-    show_full_result_count = False
     list_per_page = 50
 
     class Media:

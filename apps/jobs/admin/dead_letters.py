@@ -87,7 +87,9 @@ class DeadLetterAdmin(StoryAdmin):
 
     @admin.display(description="task and reason")
     def what(self, job: Job) -> str:
-        return format_html('{}<br><span class="job-failed">{}</span>', job.task, words.why_failed(job))
+        return format_html(
+            '<span>{}<br><span class="job-failed">{}</span></span>', job.task, words.why_failed(job)
+        )
 
     @admin.display(description="error")
     def shown_error(self, job: Job) -> str:

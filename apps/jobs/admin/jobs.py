@@ -121,7 +121,9 @@ class JobAdmin(StoryAdmin):
 
     @admin.display(description="task and state")
     def what(self, job: Job) -> str:
-        return format_html('{}<br><span class="job-{}">{}</span>', job.task, job.status, words.state(job))
+        return format_html(
+            '<span>{}<br><span class="job-{}">{}</span></span>', job.task, job.status, words.state(job)
+        )
 
     @admin.display(description="due")
     def due(self, job: Job) -> str:
@@ -129,9 +131,9 @@ class JobAdmin(StoryAdmin):
 
     @admin.display(description="waited, ran")
     def took(self, job: Job) -> str:
-        return format_html("{}, <br>{}", words.waited(job), words.ran(job))
+        return format_html("<span>{}, <br>{}</span>", words.waited(job), words.ran(job))
 
     @admin.display(description="customer, lane")
     def whose(self, job: Job) -> str:
         lane = redact_text(job.lane) if job.lane else ""
-        return format_html("{}<br>{}", self.shown_customer(job) or words.NOTHING, lane)
+        return format_html("<span>{}<br>{}</span>", self.shown_customer(job) or words.NOTHING, lane)

@@ -8,7 +8,8 @@ from typing import Any
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from unfold.admin import ModelAdmin
+
+from apps.accounts.admin_lists import UncountedAdmin
 
 COUNTED = 2_000
 """The most rows that a list counts and offers; those beyond are found by filter or search."""
@@ -32,12 +33,11 @@ class BoundedPaginator(Paginator):
         return self._reached > COUNTED
 
 
-class ReadOnlyAdmin(ModelAdmin):
+class ReadOnlyAdmin(UncountedAdmin):
     """A list and a page to look at. Columns can't be sorted by: only the order of ids has an index."""
 
     change_list_template = "admin/jobs/change_list.html"
     paginator = BoundedPaginator
-    show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     list_max_show_all = 0

@@ -113,21 +113,21 @@ def _traffic_cards(found: Traffic) -> list[Card]:
     return [
         Card(
             "came",
-            "Messages in",
+            "Messages in, 24 h",
             f"{day.came:,}",
             f"{hour.came:,} in the last hour",
             url=f"{counters}?last=day",
         ),
         Card(
             "sent",
-            "Answers out",
+            "Answers out, 24 h",
             f"{day.sent:,}",
             f"{hour.sent:,} in the last hour",
             url=f"{counters}?last=day",
         ),
         Card(
             "failed",
-            "Jobs failed",
+            "Jobs failed, 24 h",
             f"{day.failed:,}",
             f"{hour.failed:,} in the last hour, {hour.retried:,} retried",
             tone="bad" if hour.failed else "",
@@ -137,17 +137,15 @@ def _traffic_cards(found: Traffic) -> list[Card]:
 
 
 def _answer_cards(found: Answers) -> list[Card]:
-    since = f"since {timezone.localtime(found.since):%H:%M}" if found.since else "24 hours"
-    wait = Card("wait", "Waiting time, median", words.NOTHING, "no answer in 24 hours")
+    since = f"since {timezone.localtime(found.since):%H:%M}" if found.since else "24 h"
+    wait = Card("wait", f"Waiting time, {since}", words.NOTHING, "no answer yet")
     if found.median is not None and found.p95 is not None:
         wait.value = words.span(found.median)
-        wait.note = f"95 % within {words.span(found.p95)}, {since}"
-    tokens = Card("tokens", "AI tokens", f"{found.tokens_in + found.tokens_out:,}")
-    parts = [] if found.cost is None else [money(found.cost)]
-    if found.fallbacks:
-        parts.append(f"{found.fallbacks} fallback message{'' if found.fallbacks == 1 else 's'}")
-        tokens.tone = "warn"
-    tokens.note = ", ".join([*parts, since])
+        wait.note = f"half of all; 95 % within {words.span(found.p95)}"
+    tokens = Card("tokens", f"AI tokens, {since}", f"{found.tokens_in + found.tokens_out:,}")
+    cost = "no cost on record" if found.cost is None else money(found.cost)
+    late = f", {found.fallbacks:,} fallback message{'' if found.fallbacks == 1 else 's'}"
+    tokens.note = f"{cost}{late if found.fallbacks else ''}"
     return [wait, tokens]
 
 

@@ -63,6 +63,7 @@ function show(figures) {
   for (const card of figures.cards) {
     const place = document.getElementById(`card-${card.key}`);
     if (!place) continue;
+    setText(place.querySelector(".sb-card-title"), card.title);
     setText(place.querySelector(".sb-card-value"), card.value);
     setText(place.querySelector(".sb-card-note"), card.note);
     tone(place, card.tone);
