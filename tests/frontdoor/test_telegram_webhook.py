@@ -123,7 +123,7 @@ def test_an_account_of_another_channel():
         run("info", ChannelAccountFactory.create(channel="widget").public_id)
 
 
-@pytest.mark.parametrize("token", ["1:AAFake-token_0123456789abcdefghijklm99", "nonsense"])
+@pytest.mark.parametrize("token", ["1:AAFake-token_0123456789abcdefghij99", "nonsense"])
 def test_a_wrong_token(account, telegram, token):
     account.credentials = {"bot_token": token, "secret_token": "s3cret"}
     account.save()

@@ -155,7 +155,7 @@ class TestThoseWhoCantBeReached:
         assert self.refused(channel, outgoing(recipient=recipient)) == "chat_not_found"
         assert telegram.calls == []
 
-    @pytest.mark.parametrize("token", ["7:AAFake-token_0123456789abcdefghijklm01", "", None, "../../etc", 5])
+    @pytest.mark.parametrize("token", ["7:AAFake-token_0123456789abcdefghij01", "", None, "../../etc", 5])
     def test_a_wrong_token(self, channel, outgoing, token):
         message = outgoing()
         message.credentials["bot_token"] = token

@@ -71,7 +71,7 @@ def _read_html(text: str) -> tuple[str, list[dict[str, Any]]]:
                 raise CantParse(f"Unexpected end tag at byte offset {_offset(text, match.start())}")
             entity = opened.pop()[1]
             entity["length"] = units(shown) - entity["offset"]
-            if entity["length"]:
+            if entity["length"] and entity["type"]:
                 entities.append(entity)
         else:
             name = (match[2] or "").lower()
@@ -95,6 +95,7 @@ def _entity(
         entity["url"] = html.unescape(href[1] or href[2] or "")
     if name == "code" and opened and opened[-1][0] == "pre" and (language := _LANGUAGE.search(attributes)):
         opened[-1][1]["language"] = language[1]
+        entity["type"] = ""  # it only names the language of the `pre` around it
     return entity
 
 
