@@ -10,6 +10,7 @@ import structlog
 from django.conf import settings
 from django.db import connections
 
+from apps.reliability import short_memory
 from tests import environment
 
 
@@ -41,6 +42,13 @@ def _redis_of_the_run() -> Iterator["redis.Redis"]:
     client = redis.Redis.from_url(os.environ["REDIS_URL"])
     yield client
     client.close()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What processes remember for two seconds (accounts, chatbots) is asked anew each time in the test's own."""
+    monkeypatch.setattr(short_memory, "FRESH_SECONDS", 0.0)
+    short_memory.forget_all()
 
 
 @pytest.fixture(autouse=True)

@@ -108,6 +108,7 @@ class Channel:
                       Longer answers are split into several messages
     repeatable        whether sending the same message twice does no harm (the person sees it once)
     has_webhook       whether the provider calls POST /webhooks/<name>/<account>: `verify` and `parse`
+    has_breaker       whether sends stop for a while when the account's provider keeps failing
     typing_seconds    how long one sign of typing lasts; None where the channel has none
     shows_drafts      whether `show` can show an answer while it is being written
     credentials       what an account needs, for provision, admin and checks
@@ -121,6 +122,7 @@ class Channel:
     max_text_length: ClassVar[int | None] = None
     repeatable: ClassVar[bool] = False
     has_webhook: ClassVar[bool] = False
+    has_breaker: ClassVar[bool] = False
     typing_seconds: ClassVar[float | None] = None
     shows_drafts: ClassVar[bool] = False
     credentials: ClassVar[tuple[Credential, ...]] = ()

@@ -1,16 +1,21 @@
 """Delivering messages: one task for each channel in the registry, on a queue of its own.
 
-PENDING -> SENT when the provider took it, FAILED in the transaction in which the job dies. What a provider's words
-mean is the channel's business; what follows from it is the ledger's.
+1. read: what is to be sent to whom. A contact that can't be written to, and an account that is switched off, end it
+   here; a limit, a provider's 429 or an open breaker, which all workers share, lets it come back later.
+2. call: the channel's adapter. What a provider's words mean is the channel's business.
+3. write: PENDING -> SENT. dead: FAILED in the transaction in which the job dies, and where the reason says that the
+   person can't be reached, the contact is closed until they write again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import starmap
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -20,12 +25,16 @@ from apps.accounts.models import UsageRecord
 from apps.accounts.services import log_usage
 from apps.channels import registry as channels
 from apps.channels.base import Outgoing
+from apps.conversations import facts
 from apps.conversations.models import ChannelAccount, Message
-from apps.conversations.services import Failure, mark_failed, mark_sent
+from apps.conversations.services import Failure, close_contacts, mark_failed, mark_sent, move_contact
+from apps.conversations.statements import records, rows, statements
 from apps.jobs.claimed import ClaimedJob
-from apps.jobs.endings import Complete, Ending, Fail
+from apps.jobs.endings import Complete, Ending, Fail, Postponed
 from apps.jobs.models import Job
 from apps.jobs.task import Done, JobTask
+from apps.reliability import breaker, limiter
+from apps.reliability.errors import OutcomeUnknown, Postpone, TransientError
 
 UNSENT = (Message.Status.PENDING, Message.Status.FAILED)
 
@@ -37,9 +46,10 @@ class SendPayload:
 
 @dataclass(slots=True)
 class Parcel:
-    """One message on its way out."""
+    """One message on its way out. `account`: the primary key of the channel account."""
 
     outgoing: Outgoing
+    account: int
     reference: str
 
 
@@ -53,18 +63,50 @@ class SendMessage(JobTask):
     time_limit = 30
 
     def read(self, jobs: list[ClaimedJob]) -> dict[int, Any | Ending]:
-        rows = {row.pk: row for row in starmap(Row, _rows(jobs))}
-        accounts = ChannelAccount.objects.in_bulk({row.account for row in rows.values()})
-        return {
-            job.id: _parcel(rows[job.data.message], accounts)
-            if job.data.message in rows
+        keys = records([{"id": pk} for pk in sorted({job.data.message for job in jobs})])
+        found = {row[0]: row for row in rows(statements().to_send, keys=keys)}
+        accounts = facts.accounts({row[5] for row in found.values()})
+        items: dict[int, Any | Ending] = {
+            job.id: _parcel(found[job.data.message], accounts[found[job.data.message][5]])
+            if job.data.message in found
             else Fail("the message is gone", "message_gone")
             for job in jobs
         }
+        return items | self._not_yet({pk: item for pk, item in items.items() if isinstance(item, Parcel)})
+
+    def _not_yet(self, parcels: dict[int, Parcel]) -> dict[int, Ending]:
+        """Those of these that must wait: for a limit or a hold, or because the provider is down."""
+        channel = channels.get(self.channel)
+        wanted = {pk: channel.limits(parcel.outgoing) for pk, parcel in parcels.items()}
+        later: dict[int, Ending] = {}
+        if any(wanted.values()):
+            for pk, wait in zip(wanted, limiter.reserve(list(wanted.values())), strict=True):
+                if wait > 0:
+                    later[pk] = Postponed(wait, "its provider's rate limit", "rate_limited")
+        if channel.has_breaker:
+            going = [pk for pk in parcels if pk not in later]
+            names = sorted({_breaker_of(parcels[pk]) for pk in going})
+            waits = dict(zip(names, breaker.admit(names), strict=True))
+            for pk in going:
+                if (wait := waits[_breaker_of(parcels[pk])]) > 0:
+                    later[pk] = Postponed(wait, "its provider does not answer", "breaker_open")
+        return later
 
     async def call(self, item: Parcel) -> dict[str, str]:
-        sent = await channels.get(self.channel).send(item.outgoing)
-        return {"provider_message_id": sent.provider_message_id}
+        channel = channels.get(self.channel)
+        began = time.monotonic()
+        try:
+            sent = await channel.send(item.outgoing)
+        except Postpone as error:
+            if limits := channel.limits(item.outgoing):
+                await asyncio.to_thread(limiter.hold, limits[0].key, error.seconds)
+            raise
+        except (TransientError, OutcomeUnknown):
+            if channel.has_breaker:
+                took = time.monotonic() - began
+                await asyncio.to_thread(partial(breaker.record, _breaker_of(item), failed=1, took=took))
+            raise
+        return {"provider_message_id": sent.provider_message_id, "moved_to": sent.moved_to}
 
     def write(self, done: list[Done]) -> None:
         mark_sent({one.job.data.message: one.result["provider_message_id"] for one in done})
@@ -75,6 +117,12 @@ class SendMessage(JobTask):
                 if one.job.customer_id is not None
             ]
         )
+        for one in done:
+            if to := one.result.get("moved_to"):
+                move_contact(account_id=one.item.account, external_id=one.item.outgoing.recipient, to=to)
+        if channels.get(self.channel).has_breaker:
+            answered = Counter(_breaker_of(one.item) for one in done)
+            transaction.on_commit(partial(_record, answered), robust=True)
         self._announce_after_commit(one.item.outgoing.conversation_id for one in done)
 
     def dead(self, jobs: list[ClaimedJob], reason: str) -> None:
@@ -85,8 +133,13 @@ class SendMessage(JobTask):
                 for job in jobs
             ]
         )
-        ids = Message.objects.filter(pk__in=[job.data.message for job in jobs])
-        self._announce_after_commit(map(str, ids.values_list("conversation__public_id", flat=True)))
+        codes = {job.data.message: why[job.id].error_code for job in jobs}
+        contacts = Message.objects.filter(pk__in=list(codes)).values_list(
+            "pk", "conversation__contact_id", "conversation__public_id"
+        )
+        closing = channels.get(self.channel).closing_codes
+        close_contacts({contact: codes[pk] for pk, contact, _ in contacts if codes[pk] in closing})
+        self._announce_after_commit(str(public_id) for *_, public_id in contacts)
 
     def repeatable(self, item: Parcel) -> bool:
         return channels.get(self.channel).repeatable
@@ -105,48 +158,44 @@ class SendMessage(JobTask):
             transaction.on_commit(partial(channels.get(self.channel).announce, ids), robust=True)
 
 
-class Row(NamedTuple):
-    """A message as a send needs it. Not a model: hundreds of them are read at once."""
-
-    pk: int
-    public_id: UUID
-    status: str
-    text: str
-    conversation: UUID
-    recipient: str
-    account: int
-
-
-def _rows(jobs: list[ClaimedJob]) -> Iterable[tuple[Any, ...]]:
-    """The messages of these jobs with all that a send needs. One query, and one for their accounts."""
-    return Message.objects.filter(pk__in=[job.data.message for job in jobs]).values_list(
-        "pk",
-        "public_id",
-        "status",
-        "text",
-        "conversation__public_id",
-        "conversation__contact__external_id",
-        "conversation__account_id",
-    )
-
-
-def _parcel(row: Row, accounts: Mapping[int, ChannelAccount]) -> Parcel | Ending:
-    if row.status not in UNSENT:
+def _parcel(row: Sequence[Any], account: facts.AccountFacts) -> Parcel | Ending:
+    _, public_id, status, text, conversation, account_pk, recipient, closed_reason = row
+    if status not in UNSENT:
         return Complete()  # it got there after all, before this job's turn came
-    account = accounts[row.account]
     if not account.is_active:
         return Fail("its channel account is switched off; switch it on and try again", "account_inactive")
+    if closed_reason:
+        return Fail(
+            f"the contact can't be written to ({closed_reason}); it opens again when they write",
+            "contact_closed",
+        )
     return Parcel(
         Outgoing(
-            message_id=str(row.public_id),
-            conversation_id=str(row.conversation),
-            recipient=row.recipient,
-            text=row.text,
+            message_id=_dashed(public_id),
+            conversation_id=_dashed(conversation),
+            recipient=recipient,
+            text=text,
             credentials=account.credentials,
-            account=str(account.public_id),
+            account=account.public_id,
+            options=account.options,
         ),
-        reference=f"message:{row.public_id}",
+        account=account_pk,
+        reference=f"message:{_dashed(public_id)}",
     )
+
+
+def _dashed(public_id: UUID | str) -> str:
+    """A UUID as text; SQLite has it without dashes."""
+    return str(public_id if isinstance(public_id, UUID) else UUID(public_id))
+
+
+def _breaker_of(parcel: Parcel) -> str:
+    return f"channel:{parcel.outgoing.account}"
+
+
+def _record(answered: Counter[str]) -> None:
+    for name, number in answered.items():
+        breaker.record(name, ok=number)
 
 
 def _declare(channel: str) -> None:

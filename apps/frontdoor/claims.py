@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.utils import timezone
 
@@ -47,9 +48,7 @@ def stake(claims: Mapping[tuple[int, str], tuple[Claim, uuid.UUID]]) -> dict[tup
     open_places = set(claims)
     while open_places:
         won = insert_new(
-            [_row(*claims[place]) for place in sorted(open_places)],
-            ("customer", "key", "body_hash", "status_code", "answer", "expires_at"),
-            ("customer", "key"),
+            IdempotencyKey, [_row(*claims[place]) for place in sorted(open_places)], ("customer", "key")
         )
         open_places -= {(int(str(customer)), str(key)) for customer, key in won}
         if not open_places:
@@ -66,15 +65,15 @@ def stake(claims: Mapping[tuple[int, str], tuple[Claim, uuid.UUID]]) -> dict[tup
     return earlier
 
 
-def _row(claim: Claim, public_id: uuid.UUID) -> IdempotencyKey:
-    return IdempotencyKey(
-        customer_id=claim.customer,
-        key=claim.key,
-        body_hash=claim.body_hash,
-        status_code=ACCEPTED,
-        answer={"id": str(public_id), "status": "accepted"},
-        expires_at=timezone.now() + KEPT,
-    )
+def _row(claim: Claim, public_id: uuid.UUID) -> dict[str, Any]:
+    return {
+        "customer": claim.customer,
+        "key": claim.key,
+        "body_hash": claim.body_hash,
+        "status_code": ACCEPTED,
+        "answer": {"id": str(public_id), "status": "accepted"},
+        "expires_at": timezone.now() + KEPT,
+    }
 
 
 def _find(places: Iterable[tuple[int, str]]) -> list[IdempotencyKey]:

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Q
 from django.utils import timezone
@@ -121,11 +122,7 @@ def _store(arrivals: Sequence[Arrival]) -> dict[Place, uuid.UUID]:
     for arrival in arrivals:
         by_place.setdefault(arrival.place, arrival)
     rows = [_row(by_place[place]) for place in sorted(by_place)]
-    won = insert_new(
-        rows,
-        ("account", "event_id", "public_id", "sender", "payload", "received_at"),
-        ("account", "event_id"),
-    )
+    won = insert_new(InboundEvent, rows, ("account", "event_id"))
     # In the order of arrival: the order of the jobs is the order of the lanes.
     enqueue_many([_job(arrival) for place, arrival in by_place.items() if place in won])
     ids = {place: arrival.public_id for place, arrival in by_place.items() if place in won}
@@ -142,15 +139,15 @@ def _ids_at(places: Sequence[Place]) -> dict[Place, uuid.UUID]:
     return {(account, event_id): public_id for account, event_id, public_id in rows}
 
 
-def _row(arrival: Arrival) -> InboundEvent:
-    return InboundEvent(
-        account_id=arrival.account.pk,
-        event_id=arrival.event_id,
-        public_id=arrival.public_id,
-        sender=arrival.sender,
-        payload={"text": arrival.text, "name": arrival.sender_name},
-        received_at=arrival.received_at,
-    )
+def _row(arrival: Arrival) -> dict[str, Any]:
+    return {
+        "account": arrival.account.pk,
+        "event_id": arrival.event_id,
+        "public_id": arrival.public_id,
+        "sender": arrival.sender,
+        "payload": {"text": arrival.text, "name": arrival.sender_name},
+        "received_at": arrival.received_at,
+    }
 
 
 def _job(arrival: Arrival) -> NewJob:

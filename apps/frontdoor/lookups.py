@@ -4,45 +4,12 @@ What is remembered is small and frozen. Nothing is remembered about what was not
 once, a switched-off one is refused two seconds later at most.
 """
 
-import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 from apps.conversations.models import ChannelAccount, Conversation
 from apps.conversations.models.conversations import token_hash
-
-FRESH_SECONDS = 2.0
-MOST_REMEMBERED = 10_000
-
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-class ShortMemory(Generic[K, V]):
-    """Remembers what was found for FRESH_SECONDS, in this process."""
-
-    def __init__(self) -> None:
-        self._known: dict[K, tuple[float, V]] = {}
-
-    def get(self, key: K, find: Callable[[K], V | None]) -> V | None:
-        """Return what `find(key)` says now, or said less than FRESH_SECONDS ago."""
-        known = self._known.get(key)
-        now = time.monotonic()
-        if known is not None and known[0] > now:
-            return known[1]
-        found = find(key)
-        if found is None:
-            self._known.pop(key, None)
-            return None
-        if len(self._known) >= MOST_REMEMBERED:
-            self._known.clear()
-        self._known[key] = (now + FRESH_SECONDS, found)
-        return found
-
-    def forget(self) -> None:
-        self._known.clear()
+from apps.reliability.short_memory import ShortMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +42,11 @@ _visitors: ShortMemory[str, Visitor] = ShortMemory()
 def account_by_public_id(public_id: uuid.UUID) -> Account | None:
     """The account with this public id, active or not; None if there is none."""
     return _accounts.get(public_id, _find_account)
+
+
+def known_account(public_id: uuid.UUID) -> Account | None:
+    """The account if it is in memory; asks nobody."""
+    return _accounts.known(public_id)
 
 
 def visitor_by_token(token: str) -> Visitor | None:

@@ -75,11 +75,11 @@ def install(api: NinjaAPI) -> None:
     api.add_exception_handler(AuthenticationError, _unauthorized)
     api.add_exception_handler(HttpError, _http_error)
     api.add_exception_handler(Http404, _not_found)
-    api.add_exception_handler(OperationalError, _unavailable)
-    api.add_exception_handler(InterfaceError, _unavailable)
-    api.add_exception_handler(TimeoutError, _too_slow)
-    api.add_exception_handler(DatabaseError, _bug)
-    api.add_exception_handler(Exception, _bug)
+    api.add_exception_handler(OperationalError, _failed)
+    api.add_exception_handler(InterfaceError, _failed)
+    api.add_exception_handler(TimeoutError, _failed)
+    api.add_exception_handler(DatabaseError, _failed)
+    api.add_exception_handler(Exception, _failed)
 
 
 def reasons(errors: list[dict[str, Any]]) -> str:
@@ -116,16 +116,17 @@ def _not_found(request: HttpRequest, error: Any) -> HttpResponse:
     return response(404, "There is nothing here.")
 
 
-def _unavailable(request: HttpRequest, error: Any) -> HttpResponse:
-    log.warning("database_unavailable", method=request.method, path=request.path, error=str(error))
-    return response(503, UNAVAILABLE, {"Retry-After": str(TRY_AGAIN_SECONDS)})
+def of(error: Exception, *, method: str, path: str) -> Problem:
+    """What a failure of ours says outside; it is logged here, with all that is known."""
+    if isinstance(error, OperationalError | InterfaceError):
+        log.warning("database_unavailable", method=method, path=path, error=str(error))
+        return Problem(503, UNAVAILABLE, {"Retry-After": str(TRY_AGAIN_SECONDS)})
+    if isinstance(error, TimeoutError):
+        log.warning("database_too_slow", method=method, path=path)
+        return Problem(503, TOO_SLOW, {"Retry-After": str(TRY_AGAIN_SECONDS)})
+    log.error("request_failed", method=method, path=path, exc_info=error)
+    return Problem(500, OURS)
 
 
-def _too_slow(request: HttpRequest, error: Any) -> HttpResponse:
-    log.warning("database_too_slow", method=request.method, path=request.path)
-    return response(503, TOO_SLOW, {"Retry-After": str(TRY_AGAIN_SECONDS)})
-
-
-def _bug(request: HttpRequest, error: Any) -> HttpResponse:
-    log.exception("request_failed", method=request.method, path=request.path)
-    return response(500, OURS)
+def _failed(request: HttpRequest, error: Any) -> HttpResponse:
+    return _problem(request, of(error, method=request.method or "", path=request.path))

@@ -8,6 +8,8 @@ from functools import cache
 
 from django.db import connection
 
+from apps.reliability.prepared import records_sql
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
@@ -49,11 +51,7 @@ class Dialect:
 
     def records(self, rows: str, columns: Mapping[str, str], alias: str) -> str:
         """SQL for a table made of one JSON parameter `rows`, a list of objects; `columns`: name -> type."""
-        if self.vendor == "postgresql":
-            typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-            return f"jsonb_to_recordset({rows}) AS {alias}({typed})"
-        values = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in columns)
-        return f"(SELECT {values} FROM json_each({rows})) {alias}"  # noqa: S608 - names of ours
+        return records_sql(self.vendor, rows, columns, alias)
 
 
 POSTGRESQL = Dialect(

@@ -50,6 +50,10 @@ class GroupCommit(Generic[Item, Result]):
         Raises what the handler raised for it, django.db errors when the database did not take it, TimeoutError
         after `timeout` seconds (it may still be committed).
         """
+        return self.put(item).result(timeout)
+
+    def put(self, item: Item) -> Future[Result]:
+        """Hand `item` in and return at once; the future gets what `submit` returns or raises."""
         answer: Future[Result] = Future()
         with self._changed:
             if self._pid != os.getpid():
@@ -60,7 +64,7 @@ class GroupCommit(Generic[Item, Result]):
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
             self._changed.notify()
-        return answer.result(timeout)
+        return answer
 
     def _run(self) -> None:
         while True:
@@ -104,7 +108,9 @@ class GroupCommit(Generic[Item, Result]):
                     self._commit([one])
                 return
             for _, answer in group:
-                answer.set_exception(error)
+                if not answer.done():  # who waited on an event loop may have given up
+                    answer.set_exception(error)
             return
         for (_, answer), result in zip(group, results, strict=True):
-            answer.set_result(result)
+            if not answer.done():
+                answer.set_result(result)

@@ -14,8 +14,8 @@ from django.db import connection
 
 from apps.jobs import storable
 from apps.jobs.claimed import ClaimedJob
-from apps.jobs.planning import preparing_cursor
 from apps.jobs.statements import numbers, statements
+from apps.reliability.prepared import preparing_cursor
 
 Parameters = dict[str, Any] | list[Any]
 

@@ -1,30 +1,10 @@
-"""How PostgreSQL plans the ledger's statements: once a connection. Planning costs more than running most of them.
-
-Behind PgBouncer in transaction mode this needs version 1.21 or later (it must know prepared statements).
-"""
+"""How PostgreSQL plans statements in a worker: once a connection, and on an index wherever there is one."""
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
-import psycopg
-from django.db import connection
 from django.db.backends.signals import connection_created
-
-
-class _Preparing(psycopg.Cursor[tuple[Any, ...]]):
-    def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
-        return super().execute(query, params, prepare=True, **options)
-
-
-def preparing_cursor() -> Any:
-    """Return a cursor whose statements PostgreSQL prepares; on SQLite, which keeps them anyway, and where
-    queries are logged, the plain one."""
-    if connection.vendor != "postgresql" or connection.queries_logged:
-        return connection.cursor()
-    connection.ensure_connection()
-    cursor: Any = _Preparing(connection.connection)
-    return connection.make_cursor(cursor)
 
 
 def plan_for_a_crew() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from apps.channels import registry as channels
 from apps.conversations.models import Message
 from apps.jobs.claimed import ClaimedJob
 from apps.jobs.enqueueing import NewJob
@@ -22,6 +23,14 @@ class Route:
     conversation: int
     channel: str
     job: ClaimedJob
+
+
+def longest_text(channel: str) -> int | None:
+    """What one message of this channel can carry, in UTF-16 units; None: any length."""
+    try:
+        return channels.get(channel).max_text_length
+    except LookupError:
+        return None  # the send will say what is wrong with it
 
 
 def delivery_jobs(routes: Sequence[Route]) -> list[NewJob]:

@@ -20,25 +20,28 @@ from django.db import transaction
 
 from apps.accounts.models import UsageRecord
 from apps.accounts.services import log_usage
-from apps.ai import registry as providers
 from apps.ai.base import Turn
+from apps.ai.prices import cost
 from apps.channels import registry as channels
 from apps.channels.base import IncomingMessage
-from apps.conversations.models import Conversation, Message
+from apps.channels.splitting import split
+from apps.conversations.models import Message
 from apps.conversations.services import (
+    Added,
     NewMessage,
+    OpenConversation,
     Sender,
     add_messages,
-    mark_answered,
     open_conversations,
 )
 from apps.jobs.claimed import ClaimedJob
 from apps.jobs.endings import Complete, Ending
 from apps.jobs.enqueueing import NewJob, enqueue_many
 from apps.jobs.task import Done, JobTask
-from apps.pipeline.routing import Route, delivery_jobs, routes_of
+from apps.pipeline.asking import ask
+from apps.pipeline.routing import Route, delivery_jobs, longest_text, routes_of
 from apps.pipeline.turns import TurnItem, TurnPayload, details, read_turns
-from apps.reliability.errors import PermanentError
+from apps.pipeline.watching import watched
 
 
 class ReceiveMessage(JobTask):
@@ -70,14 +73,13 @@ class ReceiveMessage(JobTask):
             [
                 _turn(one.job, conversation, message)
                 for one, conversation, message in zip(done, conversations, stored, strict=True)
-                if conversation.account.is_active and conversation.account.chatbot.is_active
+                if conversation.is_answered
             ]
         )
         _announce_after_commit(conversations)
 
 
-def _turn(job: ClaimedJob, conversation: Conversation, message: Message) -> NewJob:
-    chatbot, account = conversation.account.chatbot, conversation.account
+def _turn(job: ClaimedJob, conversation: OpenConversation, message: Added) -> NewJob:
     turn = NewJob(
         GenerateReply.name,
         TurnPayload(conversation.pk),
@@ -85,13 +87,13 @@ def _turn(job: ClaimedJob, conversation: Conversation, message: Message) -> NewJ
         priority=job.priority,
         customer=job.customer_id,
         correlation_id=job.correlation_id,
-        expires_in=float(chatbot.max_wait),
+        expires_in=float(conversation.max_wait),
     )
-    if chatbot.answer_each_message:
+    if conversation.answer_each_message:
         turn.payload = TurnPayload(conversation.pk, message.pk, message.position)
     else:
         turn.dedupe_key = f"turn:{conversation.pk}"
-        turn.debounce = account.quiet_seconds
+        turn.debounce = conversation.quiet_seconds
     return turn
 
 
@@ -117,45 +119,34 @@ class GenerateReply(JobTask):
 
     async def call(self, item: TurnItem) -> dict[str, Any]:
         started = time.monotonic()
-        answer = await providers.get(item.provider).complete(item.turn)
-        if not answer.text.strip():
-            raise PermanentError("the AI gave an empty answer", code="empty_answer")
+        async with watched(item.channel, item.listener) as draft:
+            answer, choice = await ask(item.turn, item.choices, draft)
+        price = cost(answer.model, answer.tokens_in, answer.tokens_out)
         # What was asked travels with the answer: it may be written later, when the person has gone on.
         return {
             **asdict(answer),
+            "provider": choice.provider,
+            "account": choice.name,
+            "cost": None if price is None else float(price),
             "seconds": round(time.monotonic() - started, 3),
             "in_reply_to": item.in_reply_to,
             "answered_up_to": item.answered_up_to,
         }
 
     def write(self, done: list[Done]) -> None:
-        replies = add_messages(
-            [
-                NewMessage(
-                    conversation_id=one.item.conversation,
-                    direction=Message.Direction.OUT,
-                    text=one.result["text"],
-                    in_reply_to_id=one.result["in_reply_to"],
-                    details=details(one.result, one.item.provider),
-                )
-                for one in done
-            ]
-        )
-        mark_answered(
-            {
-                one.item.conversation: one.result["answered_up_to"]
-                for one in done
-                if one.result["answered_up_to"] is not None
-            }
-        )
-        pairs = list(zip(done, replies, strict=True))
+        parts = [(one, part) for one in done for part in _parts(one)]
+        replies = add_messages([part for _, part in parts])
         _log_usage(
             (one.job, reply, {name: one.result[name] for name in ("tokens_in", "tokens_out")})
-            for one, reply in pairs
+            for (one, part), reply in zip(parts, replies, strict=True)
+            if "tokens_in" in part.details
         )
         enqueue_many(
             delivery_jobs(
-                [Route(reply.pk, reply.conversation_id, one.item.channel, one.job) for one, reply in pairs]
+                [
+                    Route(reply.pk, reply.conversation_id, one.item.channel, one.job)
+                    for (one, _), reply in zip(parts, replies, strict=True)
+                ]
             )
         )
 
@@ -192,6 +183,26 @@ class GenerateReply(JobTask):
                 ]
             )
         )
+
+
+def _parts(one: Done) -> list[NewMessage]:
+    """The answer as messages: one, or several where the channel can't carry it in one."""
+    limit = longest_text(one.item.channel)
+    texts = split(one.result["text"], limit) if limit else [one.result["text"]]
+    kept = details(one.result)
+    number = len(texts)
+    return [
+        NewMessage(
+            conversation_id=one.item.conversation,
+            direction=Message.Direction.OUT,
+            text=text,
+            in_reply_to_id=one.result["in_reply_to"],
+            answers_up_to=one.result["answered_up_to"],
+            # What it cost stands beside the first part only.
+            details=(kept if place == 1 else {}) | ({} if number == 1 else {"part": place, "parts": number}),
+        )
+        for place, text in enumerate(texts, start=1)
+    ]
 
 
 def _within(item: TurnItem, seconds: float) -> Turn:
@@ -232,7 +243,7 @@ class RouteReply(JobTask):
         enqueue_many(delivery_jobs(routes_of({one.item.message: one.job for one in done})))
 
 
-def _log_usage(used: Iterable[tuple[ClaimedJob, Message, dict[str, int]]]) -> None:
+def _log_usage(used: Iterable[tuple[ClaimedJob, Added, dict[str, int]]]) -> None:
     log_usage(
         [
             UsageRecord(customer_id=job.customer_id, reference=f"message:{message.public_id}", **amounts)
@@ -242,9 +253,9 @@ def _log_usage(used: Iterable[tuple[ClaimedJob, Message, dict[str, int]]]) -> No
     )
 
 
-def _announce_after_commit(conversations: list[Conversation]) -> None:
+def _announce_after_commit(conversations: list[OpenConversation]) -> None:
     by_channel: dict[str, set[str]] = defaultdict(set)
     for conversation in conversations:
-        by_channel[conversation.account.channel].add(str(conversation.public_id))
+        by_channel[conversation.channel].add(str(conversation.public_id))
     for name, ids in by_channel.items():
         transaction.on_commit(partial(channels.get(name).announce, sorted(ids)), robust=True)

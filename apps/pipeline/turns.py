@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import starmap
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from apps.ai import registry as providers
 from apps.ai.base import ChatLine, Passage, Turn
-from apps.conversations.models import Conversation, Message
+from apps.channels.base import Listener
+from apps.conversations import facts
+from apps.conversations.facts import AccountFacts, ChatbotFacts, Choice
+from apps.conversations.models import Message
+from apps.conversations.statements import records, rows, statements
 from apps.knowledge.search import has_items, search_many
 
 CONTEXT = 10
@@ -28,132 +30,119 @@ class TurnPayload:
 
 @dataclass(slots=True)
 class TurnItem:
-    """What the call and the write of one turn need."""
+    """What the call and the write of one turn need. `choices`: whom to ask, in this order."""
 
     conversation: int
     channel: str
-    provider: str
+    listener: Listener
+    choices: tuple[Choice, ...]
     turn: Turn
     in_reply_to: int
     answered_up_to: int | None
     """The position up to which this turn answers; None where each message is answered by itself."""
 
 
-def read_turns(payloads: Sequence[TurnPayload]) -> dict[TurnPayload, TurnItem | None]:
-    """Return the item of each turn; None where nothing is left to answer.
-
-    Two queries however many turns, two more where a knowledge base is asked.
-    """
-    ids = {payload.conversation for payload in payloads}
-    conversations = {one.pk: one for one in Conversation.objects.with_chatbot().filter(pk__in=ids)}
-    messages = _messages(payloads, conversations)
-    items: dict[TurnPayload, TurnItem | None] = {}
-    for payload in payloads:
-        conversation = conversations.get(payload.conversation)
-        items[payload] = _item(payload, conversation, messages[payload]) if conversation else None
-    _add_knowledge(conversations, [item for item in items.values() if item])
-    return items
-
-
 class Line(NamedTuple):
-    """A message as a turn needs it. Not a model: hundreds of them are read at once."""
+    """A message of a conversation as a turn needs it, and what it needs of the conversation."""
 
-    pk: int
     conversation: int
+    public_id: Any
+    account: int
+    answered_position: int
+    recipient: str
+    pk: int
     position: int
     direction: str
     status: str
     text: str
 
 
-def _messages(
-    payloads: Sequence[TurnPayload], conversations: dict[int, Conversation]
-) -> dict[TurnPayload, list[Line]]:
-    by_conversation: dict[int, list[Line]] = defaultdict(list)
-    for line in _context(payloads, conversations):
-        by_conversation[line.conversation].append(line)
-    found = {}
-    for payload in payloads:
-        lines = by_conversation[payload.conversation]
-        if payload.position is not None:
-            # What came before it, with the answers that were given meanwhile; then what is asked.
-            asked = [line for line in lines if line.position == payload.position]
-            before = [
-                line
-                for line in lines
-                if line.position < payload.position or line.direction == Message.Direction.OUT
-            ]
-            lines = [*before[1 - CONTEXT :], *asked]
-        found[payload] = lines[-CONTEXT:]
-    return found
+def read_turns(payloads: Sequence[TurnPayload]) -> dict[TurnPayload, TurnItem | None]:
+    """Return the item of each turn; None where nothing is left to answer.
 
-
-def _context(payloads: Sequence[TurnPayload], conversations: dict[int, Conversation]) -> Iterable[Line]:
-    """The last messages of each conversation, from far enough back; one query.
-
-    A turn that answers one message by itself may lie some messages back; one that lies far back is read apart.
+    One query however many turns, two more where a knowledge base is asked; accounts and chatbots mostly come from
+    memory.
     """
-    near, far = set(), []
-    for payload in payloads:
-        conversation = conversations.get(payload.conversation)
-        if conversation and payload.position and conversation.message_count - payload.position > CONTEXT:
-            far.append(payload)
-        elif conversation:
-            near.add(payload.conversation)
-    back = CONTEXT if all(payload.position is None for payload in payloads) else 2 * CONTEXT
-    columns = ("pk", "conversation_id", "position", "direction", "status", "text")
-    if near:
-        yield from starmap(Line, Message.objects.context_for(near, last=back).values_list(*columns))
-    for payload in far:
-        last = payload.position or 0
-        rows = Message.objects.filter(
-            conversation=payload.conversation, position__gt=last - CONTEXT, position__lte=last
-        ).order_by("position")
-        yield from starmap(Line, rows.values_list(*columns))
+    lines = _lines(payloads)
+    accounts = facts.accounts({some[0].account for some in lines.values() if some})
+    chatbots = facts.chatbots({account.chatbot for account in accounts.values()})
+    items: dict[TurnPayload, TurnItem | None] = {}
+    bases: list[tuple[int, TurnItem]] = []
+    for payload, some in lines.items():
+        account = accounts.get(some[0].account) if some else None
+        items[payload] = item = _item(payload, some, account, chatbots) if account else None
+        if item and account and any(_uses_knowledge(choice.provider) for choice in item.choices):
+            bases.append((account.chatbot, item))
+    _add_knowledge(bases)
+    return items
 
 
-def _item(payload: TurnPayload, conversation: Conversation, messages: list[Line]) -> TurnItem | None:
-    asked = [message for message in messages if message.direction == Message.Direction.IN]
+def _lines(payloads: Sequence[TurnPayload]) -> dict[TurnPayload, list[Line]]:
+    """The last messages of each turn's conversation, oldest first; what is asked, last.
+
+    Where a message is answered by itself: what came before it, with the answers that were given meanwhile.
+    """
+    found: dict[tuple[int, int | None], list[Line]] = {
+        (payload.conversation, payload.position): [] for payload in payloads
+    }
+    turns = records([{"conversation": pk, "position": position} for pk, position in found])
+    for position, *row in rows(statements().context, turns=turns, last=CONTEXT):
+        found[row[0], position].append(Line(*row))
+    return {
+        payload: _ordered(found[payload.conversation, payload.position], payload.position)
+        for payload in payloads
+    }
+
+
+def _ordered(lines: list[Line], position: int | None) -> list[Line]:
+    lines.sort(key=lambda line: line.position)
+    if position is None:
+        return lines
+    asked = [line for line in lines if line.position == position]
+    before = [line for line in lines if line.position < position or line.direction == Message.Direction.OUT]
+    return [*before[1 - CONTEXT :], *asked]
+
+
+def _item(
+    payload: TurnPayload, lines: list[Line], account: AccountFacts, chatbots: dict[int, ChatbotFacts]
+) -> TurnItem | None:
+    asked = [line for line in lines if line.direction == Message.Direction.IN]
     if payload.message is not None:
-        asked = [message for message in asked if message.pk == payload.message]
+        asked = [line for line in asked if line.pk == payload.message]
     else:
-        asked = [message for message in asked if message.position > conversation.answered_position]
+        asked = [line for line in asked if line.position > line.answered_position]
     if not asked:
         return None
-    chatbot = conversation.account.chatbot
+    chatbot, last = chatbots[account.chatbot], asked[-1]
     # What is asked stands last, also where the answer to something earlier, or a fallback, came after it.
-    open_ones = {message.pk for message in asked}
-    messages = sorted(messages, key=lambda message: message.pk in open_ones)
+    open_ones = {line.pk for line in asked}
+    lines = sorted(lines, key=lambda line: line.pk in open_ones)
     return TurnItem(
-        conversation=conversation.pk,
-        channel=conversation.account.channel,
-        provider=chatbot.provider,
+        conversation=last.conversation,
+        channel=account.channel,
+        listener=Listener(str(last.public_id), last.recipient, account.credentials, account.public_id),
+        choices=chatbot.choices,
         turn=Turn(
             lines=tuple(
-                ChatLine("user" if message.direction == Message.Direction.IN else "assistant", message.text)
-                for message in messages
-                if message.status != Message.Status.FAILED
+                ChatLine("user" if line.direction == Message.Direction.IN else "assistant", line.text)
+                for line in lines
+                if line.status != Message.Status.FAILED
             ),
             system_prompt=chatbot.system_prompt,
-            options=chatbot.provider_options,
-            timeout_seconds=float(chatbot.max_wait),
+            timeout_seconds=chatbot.max_wait,
         ),
-        in_reply_to=asked[-1].pk,
-        answered_up_to=None if payload.message is not None else asked[-1].position,
+        in_reply_to=last.pk,
+        answered_up_to=None if payload.message is not None else last.position,
     )
 
 
-def _add_knowledge(conversations: dict[int, Conversation], items: list[TurnItem]) -> None:
-    asking = [item for item in items if _uses_knowledge(item.provider)]
+def _add_knowledge(asking: list[tuple[int, TurnItem]]) -> None:
     if not asking:
         return
-    chatbots = {item.conversation: conversations[item.conversation].account.chatbot_id for item in asking}
-    filled = has_items(set(chatbots.values()))
-    asking = [item for item in asking if chatbots[item.conversation] in filled]
-    found = (
-        search_many([(chatbots[item.conversation], item.turn.question) for item in asking]) if asking else []
-    )
-    for item, passages in zip(asking, found, strict=True):
+    filled = has_items({chatbot for chatbot, _ in asking})
+    asking = [(chatbot, item) for chatbot, item in asking if chatbot in filled]
+    found = search_many([(chatbot, item.turn.question) for chatbot, item in asking]) if asking else []
+    for (_, item), passages in zip(asking, found, strict=True):
         item.turn = _with_passages(item.turn, passages)
 
 
@@ -165,10 +154,10 @@ def _uses_knowledge(provider: str) -> bool:
 
 
 def _with_passages(turn: Turn, passages: list[Passage]) -> Turn:
-    return Turn(turn.lines, tuple(passages), turn.system_prompt, turn.options, turn.timeout_seconds)
+    return replace(turn, passages=tuple(passages))
 
 
-def details(result: dict[str, Any], provider: str) -> dict[str, Any]:
+def details(result: dict[str, Any]) -> dict[str, Any]:
     """What is kept beside a reply: who wrote it and what it cost."""
-    kept = ("model", "tokens_in", "tokens_out", "seconds")
-    return {"provider": provider, **{name: result[name] for name in kept if name in result}}
+    kept = ("provider", "account", "model", "tokens_in", "tokens_out", "seconds", "cost", "estimated")
+    return {name: result[name] for name in kept if result.get(name) not in (None, "", False)}

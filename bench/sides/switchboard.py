@@ -100,9 +100,9 @@ class Switchboard(Side):
 
     def web_command(self, port: int) -> list[str]:
         return [
-            str(PROGRAMS / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),
-            "--workers", "1", "--blocking-threads", str(self.blocking_threads), "--no-access-log",
-            "--log-level", "warning", "project.wsgi:application",
+            str(PROGRAMS / "granian"), "--interface", "asgi", "--host", "127.0.0.1", "--port", str(port),
+            "--workers", "1", "--no-ws", "--no-access-log", "--log-level", "warning",
+            "project.asgi:application",
         ]  # fmt: skip
 
     def worker_command(self, number: int) -> list[str]:

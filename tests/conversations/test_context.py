@@ -6,15 +6,15 @@ import pytest
 from django.db import connection, transaction
 
 from apps.conversations.models import Conversation, Message
-from apps.conversations.services import Failure, NewMessage, add_messages, advance, mark_failed
-from tests.factories.conversations import ConversationFactory
+from apps.conversations.services import Failure, NewMessage, advance, mark_failed
+from tests.factories.conversations import ConversationFactory, added
 
 
 @pytest.mark.django_db
 def test_the_last_ones_of_each_oldest_first(django_assert_num_queries):
     long, short = ConversationFactory.create_batch(2)
     with transaction.atomic():
-        add_messages(
+        added(
             [NewMessage(conversation_id=long.pk, direction="in", text=f"long {n}") for n in range(1, 16)]
             + [NewMessage(conversation_id=short.pk, direction="in", text="short 1")]
         )
@@ -28,7 +28,7 @@ def test_the_last_ones_of_each_oldest_first(django_assert_num_queries):
 def test_a_late_arrival_counts_as_new():
     conversation = ConversationFactory()
     with transaction.atomic():
-        messages = add_messages(
+        messages = added(
             [NewMessage(conversation_id=conversation.pk, direction="out", text=f"{n}") for n in range(5)]
         )
     mark_failed([Failure(messages[0].pk)])

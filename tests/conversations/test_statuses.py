@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase as HypothesisTestCase
 
 from apps.conversations.models import Conversation, Message
-from apps.conversations.services import Failure, NewMessage, add_messages, advance, mark_failed, mark_sent
-from tests.factories.conversations import ConversationFactory
+from apps.conversations.services import Failure, NewMessage, advance, mark_failed, mark_sent
+from tests.factories.conversations import ConversationFactory, added
 
 ORDER = ["pending", "failed", "sent", "delivered", "read"]
 
@@ -18,7 +18,7 @@ ORDER = ["pending", "failed", "sent", "delivered", "read"]
 def replies(count: int = 1, conversation: Conversation | None = None) -> list[Message]:
     conversation = conversation or ConversationFactory()
     with transaction.atomic():
-        return add_messages(
+        return added(
             [
                 NewMessage(conversation_id=conversation.pk, direction="out", text=f"reply {n}")
                 for n in range(count)
@@ -103,7 +103,7 @@ def test_a_failed_message_that_arrived_takes_a_place_at_the_end(django_assert_nu
 def test_what_people_wrote_has_no_status_to_move():
     conversation = ConversationFactory()
     with transaction.atomic():
-        [message] = add_messages([NewMessage(conversation_id=conversation.pk, direction="in", text="hi")])
+        [message] = added([NewMessage(conversation_id=conversation.pk, direction="in", text="hi")])
     assert advance([message.pk], "read") == 0
     assert mark_failed([Failure(message.pk)]) == 0
     with pytest.raises(ValueError, match="pending"):

@@ -11,14 +11,14 @@ from apps.channels import registry as channels
 from apps.channels.base import Sent
 from apps.channels.widget.channel import WidgetChannel
 from apps.conversations.models import ChannelAccount, Message
-from apps.conversations.services import NewMessage, add_messages
+from apps.conversations.services import NewMessage
 from apps.jobs import desk, ledger
 from apps.jobs.drain import drain
 from apps.jobs.enqueueing import NewJob, enqueue, enqueue_many
 from apps.jobs.models import Job
 from apps.jobs.taking_back import take_back_abandoned
 from apps.reliability.errors import OutcomeUnknown, PermanentError, TransientError
-from tests.factories.conversations import ChannelAccountFactory, ContactFactory, ConversationFactory
+from tests.factories.conversations import ChannelAccountFactory, ContactFactory, ConversationFactory, added
 from tests.factories.jobs import WorkerFactory, make_due, state
 from tests.jobs.running import claim, run
 
@@ -59,7 +59,7 @@ def conversation():
 
 def outbound(conversation, *texts):
     with transaction.atomic():
-        return add_messages(
+        return added(
             [NewMessage(conversation_id=conversation.pk, direction="out", text=text) for text in texts]
         )
 

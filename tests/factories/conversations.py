@@ -1,9 +1,12 @@
 """Chatbots, their accounts, and people who talk with them."""
 
+from collections.abc import Sequence
+
 import factory
 from factory.django import DjangoModelFactory
 
-from apps.conversations.models import ChannelAccount, Chatbot, Contact, Conversation
+from apps.conversations.models import ChannelAccount, Chatbot, Contact, Conversation, Message
+from apps.conversations.services import NewMessage, add_messages
 from tests.factories.accounts import CustomerFactory
 
 
@@ -40,3 +43,10 @@ class ConversationFactory(DjangoModelFactory):
 
     contact = factory.SubFactory(ContactFactory)
     account = factory.SelfAttribute("contact.account")
+
+
+def added(new: Sequence[NewMessage]) -> list[Message]:
+    """What `add_messages` made of these, as rows of the database, in the order given."""
+    pks = [one.pk for one in add_messages(new)]
+    rows = Message.objects.in_bulk(pks)
+    return [rows[pk] for pk in pks]

@@ -17,6 +17,7 @@ from apps.accounts import services as accounts
 from apps.conversations.models import ChannelAccount, Conversation
 from apps.conversations.services import start_conversation
 from apps.frontdoor import events, inbox, lookups
+from apps.reliability import short_memory
 from tests.factories.accounts import make_api_key
 from tests.factories.conversations import ChannelAccountFactory
 from tests.frontdoor.tabs import NEVER, EventLoop
@@ -47,6 +48,12 @@ def committed(transactional_db: None) -> Iterator[None]:
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
+
+
+@pytest.fixture
+def remembering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accounts and visitors are remembered as in a running process."""
+    monkeypatch.setattr(short_memory, "FRESH_SECONDS", 2.0)
 
 
 @pytest.fixture(autouse=True)

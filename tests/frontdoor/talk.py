@@ -5,7 +5,8 @@ from typing import Any
 from django.db import transaction
 
 from apps.conversations.models import Conversation, Message
-from apps.conversations.services import Failure, NewMessage, add_messages, mark_failed, mark_sent
+from apps.conversations.services import Failure, NewMessage, mark_failed, mark_sent
+from tests.factories.conversations import added
 
 
 def says(conversation: Conversation, text: str, **more: Any) -> Message:
@@ -31,7 +32,7 @@ def settle(message: Message, status: str) -> None:
 
 def _add(conversation: Conversation, direction: str, text: str, **more: Any) -> Message:
     with transaction.atomic():
-        (message,) = add_messages(
+        (message,) = added(
             [NewMessage(conversation_id=conversation.pk, direction=direction, text=text, **more)]
         )
     return message

@@ -3,6 +3,8 @@
 import json
 import uuid
 
+import pytest
+
 from apps.frontdoor.models import InboundEvent
 from apps.jobs.models import IdempotencyKey, Job
 from tests.factories.conversations import ChannelAccountFactory
@@ -74,6 +76,7 @@ def test_the_longest_text(caller):
     assert_problem(caller.post(caller.body(text="a" * 16_001)), 422, "text", "16000")
 
 
+@pytest.mark.usefixtures("remembering")
 def test_warm_a_post_costs_two_inserts_and_three_with_a_key(caller, django_assert_num_queries):
     assert caller.post().status_code == 202
     with django_assert_num_queries(2) as captured:

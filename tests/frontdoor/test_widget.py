@@ -75,6 +75,7 @@ def test_the_same_id_in_another_conversation_is_another_message(visitor):
     assert Job.objects.count() == 2
 
 
+@pytest.mark.usefixtures("remembering")
 def test_warm_a_post_costs_two_inserts(visitor, django_assert_num_queries):
     visitor.post()
     with django_assert_num_queries(2):

@@ -197,7 +197,8 @@ def test_a_status_never_goes_backwards(talk, channel):
     ("error", "lines"),
     [
         (PermanentError("no credit", code="no_credit"), [("job_failed", 1, "no credit")]),
-        (OutcomeUnknown("cut off", code="cut"), [("job_failed", 1, "may have arrived: cut off")]),
+        # A question may be asked twice: an AI call that was cut off is simply made again.
+        (OutcomeUnknown("cut off", code="cut"), [("job_retries", 1, "cut off")]),
     ],
 )
 def test_each_failure_is_one_line_that_says_what_a_person_needs(talk, ai, error, lines):
@@ -212,7 +213,7 @@ def test_each_failure_is_one_line_that_says_what_a_person_needs(talk, ai, error,
     assert line["task"] == "pipeline.generate_reply"
     assert line["correlation_id"] == "c-1"
     assert line["payload"]["conversation"]
-    assert line["log_level"] == "error"
+    assert line["log_level"] in ("error", "warning")
 
 
 def test_no_line_shows_what_looks_like_a_secret(talk, monkeypatch):

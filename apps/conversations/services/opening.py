@@ -1,13 +1,19 @@
 """Find or begin the conversation a message belongs to."""
 
 import secrets
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q
+from django.utils import timezone
 
+from apps.channels import registry as channels
+from apps.conversations.lookups import TextByKey
 from apps.conversations.models import Contact, Conversation
 from apps.conversations.models.conversations import token_hash
+from apps.conversations.statements import records, rows, statements
 from apps.conversations.text import storable
 
 
@@ -19,18 +25,41 @@ class Sender(NamedTuple):
     name: str = ""
 
 
+class OpenConversation(NamedTuple):
+    """An open conversation, with what the way of a message needs of its contact, account and chatbot.
+
+    `is_answered`: account and chatbot are switched on. `max_wait` in seconds.
+    """
+
+    pk: int
+    public_id: UUID
+    contact: int
+    name: str
+    contact_closed: bool
+    channel: str
+    debounce_seconds: float | None
+    is_answered: bool
+    max_wait: int
+    answer_each_message: bool
+
+    @property
+    def quiet_seconds(self) -> float:
+        """How long a turn waits for a next message. Raises UnknownChannel where the settings don't know it."""
+        if self.debounce_seconds is not None:
+            return self.debounce_seconds
+        return channels.get(self.channel).debounce_seconds
+
+
 Key = tuple[int, str]
 
 
-def open_conversations(senders: Sequence[Sender]) -> list[Conversation]:
+def open_conversations(senders: Sequence[Sender]) -> list[OpenConversation]:
     """The open conversation of each sender, in the order given; begun where there is none.
-
-    Each comes with contact, account and chatbot. The same sender twice gives the same object.
 
     One SELECT when all of them are known. Otherwise up to five statements however many there are: contacts
     inserted, read, conversations inserted, all read again. Safe when others do the same at the same time,
     with or without a transaction around it: who comes second finds what the first one made. One UPDATE more
-    when somebody's name has changed.
+    when somebody's name has changed, and when somebody writes who could not be written to.
     """
     senders = [
         Sender(sender.account_id, _short(sender.external_id), _short(sender.name)) for sender in senders
@@ -77,11 +106,21 @@ def _one_of(keys: Iterable[Key], prefix: str = "") -> Q:
     return either
 
 
-def _find(keys: set[Key]) -> dict[Key, Conversation]:
+def _find(keys: set[Key]) -> dict[Key, OpenConversation]:
     if not keys:
         return {}
-    rows = Conversation.objects.open().with_chatbot().filter(_one_of(keys, "contact__"))
-    return {(row.contact.account_id, row.contact.external_id): row for row in rows}
+    wanted = [{"account": account, "external_id": external_id} for account, external_id in sorted(keys)]
+    found = rows(statements().open, senders=records(wanted))
+    return {(account, external_id): _open(row) for account, external_id, *row in found}
+
+
+def _open(row: list[Any]) -> OpenConversation:
+    pk, public_id, contact, name, closed, channel, debounce, answered, max_wait, each = row
+    # SQLite has numbers for booleans and text for a UUID.
+    public_id = public_id if isinstance(public_id, UUID) else UUID(public_id)
+    return OpenConversation(
+        pk, public_id, contact, name, bool(closed), channel, debounce, bool(answered), max_wait, bool(each)
+    )
 
 
 def _begin(missing: Sequence[Sender]) -> None:
@@ -98,12 +137,44 @@ def _begin(missing: Sequence[Sender]) -> None:
     )
 
 
-def _rename(senders: Sequence[Sender], found: dict[Key, Conversation]) -> None:
-    renamed: dict[int, Contact] = {}
+def _rename(senders: Sequence[Sender], found: dict[Key, OpenConversation]) -> None:
+    named, closed = {}, set()
     for sender in senders:
-        contact = found[sender.account_id, sender.external_id].contact
-        if sender.name and sender.name != contact.name:
-            contact.name = sender.name
-            renamed[contact.pk] = contact
-    if renamed:
-        Contact.objects.bulk_update([renamed[pk] for pk in sorted(renamed)], ["name"])
+        conversation = found[sender.account_id, sender.external_id]
+        if sender.name and sender.name != conversation.name:
+            named[conversation.contact] = sender.name
+        if conversation.contact_closed:
+            closed.add(conversation.contact)
+    if named:
+        contacts = Contact.objects.filter(pk__in=named).order_by("pk").select_for_update(no_key=True)
+        Contact.objects.filter(pk__in=contacts.values("pk")).update(name=TextByKey(named))
+    if closed:
+        reopen_contacts(closed)
+
+
+def close_contacts(reasons: Mapping[int, str]) -> None:
+    """These contacts (keys) can't be written to any more: key -> a short code. Until they write again."""
+    if reasons:
+        Contact.objects.filter(pk__in=list(reasons), closed_at=None).update(
+            closed_at=timezone.now(), closed_reason=TextByKey(reasons)
+        )
+
+
+def reopen_contacts(pks: Iterable[int]) -> None:
+    """These contacts (keys) can be written to again."""
+    Contact.objects.filter(pk__in=sorted(set(pks))).update(closed_at=None, closed_reason="")
+
+
+def move_contact(*, account_id: int, external_id: str, to: str) -> None:
+    """The channel has a new id for a contact. If there is a contact by the new id already, it stays, and what is
+    written to the old one ends as a failure that says so."""
+    taken = Contact.objects.filter(account_id=account_id, external_id=to)
+    with transaction.atomic():
+        contact = Contact.objects.filter(account_id=account_id, external_id=external_id).first()
+        if contact is None:
+            return
+        if taken.exists():
+            close_contacts({contact.pk: "moved"})
+            return
+        contact.external_id = to
+        contact.save(update_fields=["external_id"])

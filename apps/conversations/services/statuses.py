@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Case, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -17,6 +17,7 @@ from django.utils import timezone
 from apps.conversations.lookups import TextByKey
 from apps.conversations.models import Message
 from apps.conversations.services.messages import advance_counts, lock_conversations
+from apps.conversations.statements import records, rows, statements
 from apps.conversations.text import storable
 
 Status = Message.Status
@@ -34,9 +35,16 @@ class Failure:
 def mark_sent(sent: Mapping[int, str]) -> int:
     """The provider took these messages: key -> the provider's id of it ('' where it gives none).
 
-    One UPDATE (see `advance`). Returns how many moved.
+    One UPDATE when all of them were pending, which is what happens when nothing went wrong; else what `advance`
+    does for the others. Returns how many moved.
     """
-    return advance(list(sent), Status.SENT, provider_message_ids=sent)
+    if not sent:
+        return 0
+    given = [{"id": pk, "provider_message_id": storable(text)[:255]} for pk, text in sorted(sent.items())]
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    moved = {pk for (pk,) in rows(statements().sent, sent=records(given), now=now)}
+    others = {pk: text for pk, text in sent.items() if pk not in moved}
+    return len(moved) + (advance(list(others), Status.SENT, provider_message_ids=others) if others else 0)
 
 
 @transaction.atomic(savepoint=False)

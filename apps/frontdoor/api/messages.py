@@ -45,27 +45,37 @@ def post_message(
     **409**: the account is switched off. **422** also when an Idempotency-Key was used for another body.
     **503**: nothing was stored; send the same request again after `Retry-After` seconds.
     """
-    key = key_of(request)
     account = lookups.account_by_public_id(payload.account)
+    (receipt,) = inbox.accept([arrival_of(key_of(request), payload, account, idempotency_key)])
+    if receipt.conflict:
+        raise conflict()
+    return Status(202, Accepted(id=receipt.public_id))
+
+
+def arrival_of(
+    key: ApiKey, payload: MessageIn, account: lookups.Account | None, idempotency_key: str | None
+) -> inbox.Arrival:
+    """What is stored of a message that came with `key` for the account it names (None: there is none).
+
+    Raises Problem for an account that is not the key's to write to.
+    """
     if account is None or account.customer != key.customer_id:
         raise Problem(404, "account: there is no account with this id.")
     if not account.is_open:
         raise Problem(409, "account: it is switched off; switch on the account and its chatbot first.")
-    claim = _claim(key, idempotency_key, payload)
-    arrival = inbox.Arrival(
+    return inbox.Arrival(
         account=account,
         event_id=f"api:{uuid.uuid4()}",
         sender=payload.contact.id,
         sender_name=payload.contact.name,
         text=payload.text,
-        claim=claim,
+        claim=_claim(key, idempotency_key, payload),
     )
-    (receipt,) = inbox.accept([arrival])
-    if receipt.conflict:
-        raise Problem(
-            422, "Idempotency-Key: it was used for another body in the last 24 hours. Use a new one."
-        )
-    return Status(202, Accepted(id=receipt.public_id))
+
+
+def conflict() -> Problem:
+    """Why a known Idempotency-Key with another body is refused."""
+    return Problem(422, "Idempotency-Key: it was used for another body in the last 24 hours. Use a new one.")
 
 
 @router.get(
