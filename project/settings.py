@@ -4,8 +4,10 @@ A wrong value stops the boot with a hint: the checks are in apps/operations/chec
 anything here raises for a value that is missing or odd: the settings load, and the checks say what to do.
 """
 
+import json
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import environ
 from django.utils.module_loading import import_string
@@ -160,7 +162,16 @@ CHANNELS = {
 # Telegram's own server, or a Bot API server of yours; and how long one call may take, in seconds.
 TELEGRAM_API_URL = env.str("TELEGRAM_API_URL", "https://api.telegram.org").rstrip("/")
 TELEGRAM_TIMEOUT_SECONDS = env.float("TELEGRAM_TIMEOUT_SECONDS", 10.0)
-AI_PROVIDERS = {"builtin": "apps.ai.builtin.BuiltinProvider", **env.dict("EXTRA_AI_PROVIDERS", default={})}
+AI_PROVIDERS = {
+    "builtin": "apps.ai.builtin.BuiltinProvider",
+    "openai": "apps.ai.openai.OpenAiProvider",
+    "anthropic": "apps.ai.anthropic.AnthropicProvider",
+    **env.dict("EXTRA_AI_PROVIDERS", default={}),
+}
+# {model: [US dollars per million tokens in, out]}, as JSON; what is no JSON stays a text, and the checks say so.
+AI_PRICES: Any = env.str("AI_PRICES", "") or "{}"
+with suppress(ValueError):
+    AI_PRICES = json.loads(AI_PRICES)
 EXTRA_QUEUES = env.str("EXTRA_QUEUES", "")  # dotted path of a dict like the page's own: name -> Queue
 QUEUES = queues.pages(CHANNELS) | (import_string(EXTRA_QUEUES) if EXTRA_QUEUES else {})
 

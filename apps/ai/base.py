@@ -79,12 +79,16 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The text for the person, the model that wrote it and the tokens it cost."""
+    """The text for the person, the model that wrote it and the tokens it cost.
+
+    estimated  whether the tokens were counted here, since the provider did not say
+    """
 
     text: str
     model: str
     tokens_in: int = 0
     tokens_out: int = 0
+    estimated: bool = False
 
 
 class Provider:

@@ -43,6 +43,7 @@ class BuiltinProvider(Provider):
             model=self.name,
             tokens_in=sum(estimated_tokens(part) for part in read),
             tokens_out=estimated_tokens(text),
+            estimated=True,
         )
 
 

@@ -13,7 +13,7 @@ class Echo(Provider):
 
 def test_what_the_settings_name_is_there(settings):
     settings.AI_PROVIDERS = {**settings.AI_PROVIDERS, "echo": f"{__name__}.Echo"}
-    assert registry.names() == ["builtin", "echo"]
+    assert registry.names() == ["anthropic", "builtin", "echo", "openai"]
     assert isinstance(registry.get("echo"), Echo)
     assert registry.get("echo") is registry.get("echo")
 
