@@ -30,7 +30,7 @@ def test_it_names_every_setting_once(page: str) -> None:
     "says",
     [
         "- `SECRET_KEY`: text, required.",
-        "- `WEB_THREADS`: whole number, default `16`.",
+        "- `EVENTS_PORT`: whole number, default `8001`.",
         "- `HTTPS`: true or false, default `not DEBUG`, for example `true`.",
         "- `ALLOWED_HOSTS`: list, separated by commas, required, for example `switchboard.example.com`.",
         "Checked at the start: PUBLIC_URL, where it is set: an address without a path",

@@ -77,7 +77,7 @@ class TestAi:
 
     def test_no_model_is_named(self, server):
         self.account(server, model="")
-        assert (self.found().level, "gpt-4o" in self.found().advice) == (Level.WARN, True)
+        assert (self.found().level, "gpt-4o" in self.found().advice) == (Level.FAIL, True)
 
     def test_ollama_needs_no_key_and_leaves_out_latest(self, server):
         server.key = ""
@@ -92,6 +92,17 @@ class TestAi:
         server.on("GET /models", body=b"<html>Hello")
         self.account(server, base_url=server.url)
         assert "address of an API" in self.found().advice
+
+    def test_paid_models_without_a_price(self, server, settings, monkeypatch):
+        settings.AI_PRICES = {"gpt-4o": [2.5, 10]}
+        monkeypatch.setitem(ai.ADDRESSES, "openai", f"{server.url}/v1")
+        account = self.account(server, base_url="", model="gpt-4o-mini")
+        assert [one.level for one in ai.check(Settings())] == [Level.OK]
+        server.models.append("gpt-5")
+        AiAccount.objects.filter(pk=account.pk).update(model="gpt-5")
+        found = by_name(ai.check(Settings()))["prices"]
+        assert (found.level, found.found) == (Level.NOTE, "none known for gpt-5")
+        assert '{"gpt-5": [2.5, 10]}' in found.advice
 
     def test_nobody_there(self, server):
         self.account(server, base_url="http://127.0.0.1:1/v1")
@@ -173,6 +184,12 @@ class TestWeb:
         found = by_name(web.check(Settings()))["address"]
         assert found.level is Level.WARN
         assert "127.0.0.1" in found.found
+
+    def test_it_is_good_for_a_bot_api_server_of_ones_own(self, site, settings):
+        ChannelAccountFactory.create(channel="telegram")
+        assert "address" in by_name(web.check(Settings()))
+        settings.TELEGRAM_API_URL = "http://127.0.0.1:8081"
+        assert "address" not in by_name(web.check(Settings()))
 
     def test_without_a_public_address(self, site, settings):
         settings.PUBLIC_URL = ""

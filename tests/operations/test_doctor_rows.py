@@ -10,6 +10,7 @@ from django_celery_results.models import TaskResult
 
 from apps.accounts.services import revoke_api_key
 from apps.conversations.models import AiAccount, ChatbotAi
+from apps.jobs.models import Worker
 from apps.operations.doctor import chatbots, keys, workers
 from apps.operations.doctor.finding import Finding, Level, Settings
 from tests.factories.accounts import CustomerFactory, make_api_key
@@ -64,7 +65,10 @@ class TestWorkers:
         assert found["deaths"].level is Level.WARN
 
     def test_beat_is_silent(self, settings: Any):
-        WorkerFactory.create(queues=sorted(settings.QUEUES))
+        worker = WorkerFactory.create(queues=sorted(settings.QUEUES))
+        found = by_name(workers.check(Settings()))["beat"]
+        assert (found.level, found.found) == (Level.NOTE, "no tick yet; the workers have just started")
+        Worker.objects.filter(pk=worker.pk).update(started_at=timezone.now() - timedelta(minutes=5))
         assert "no tick yet" in by_name(workers.check(Settings()))["beat"].found
         tick(ago=600)
         found = by_name(workers.check(Settings()))["beat"]

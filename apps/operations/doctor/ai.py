@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from shlex import quote
 from typing import Any
 
+from django.conf import settings
+
 from apps.conversations.models import AiAccount
 from apps.operations.doctor.finding import Finding, Settings, fail, note, ok, warn
 from apps.operations.doctor.outside import Reply, ask, host_of, side_by_side
@@ -52,10 +54,22 @@ def check(asked: Settings) -> Iterator[Finding]:
         if reply.ahead is not None:
             asked.clocks.append((host_of(question.base), reply.ahead))
         yield _judge(question, reply)
+    yield from _prices(questions)
     if others:
         yield note("others", f"not asked: {', '.join(others)}")
     if not questions and not others:
         yield ok("accounts", "none")
+
+
+def _prices(questions: list[Question]) -> Iterator[Finding]:
+    """Models of providers that take money, without a price in AI_PRICES."""
+    priced = tuple(settings.AI_PRICES)
+    paid = {model for one in questions if one.base == ADDRESSES[one.provider] for model in one.models}
+    if missing := sorted(model for model in paid if not model.startswith(priced)):
+        advice = (
+            f'For a cost beside each reply: AI_PRICES={{"{missing[0]}": [2.5, 10]}} (USD per million tokens).'
+        )
+        yield note("prices", f"none known for {', '.join(missing)}", advice)
 
 
 def _question(account: AiAccount) -> Question:
@@ -109,7 +123,7 @@ def _judge_models(question: Question, listed: Any) -> Finding:
     if not question.models:
         shown = ", ".join(sorted(known)[:5])
         advice = f"It has: {shown or 'none'}. Name one:"
-        return warn(
+        return fail(
             question.name,
             "the key is accepted, but no model is named",
             advice,

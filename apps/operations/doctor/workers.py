@@ -95,6 +95,10 @@ def _beat(has_maintenance: bool) -> Finding:
     found = f"last tick {age(last.date_done)} ago" if last else "no tick yet"
     if not has_maintenance:
         return fail("beat", f"{found}, since no worker serves maintenance", "Start that worker first.")
+    if not Worker.objects.filter(ended_at=None, started_at__lt=timezone.now() - LONGEST_TICK).exists():
+        return note(
+            "beat", f"{found}; the workers have just started", "It ticks within 30 s: look again then."
+        )
     return fail(
         "beat", found, "Without it nothing is pruned. A new one ticks within 30 s.", "celery -A project beat"
     )
