@@ -101,17 +101,23 @@ class InOrder(PaginationInlineFormSet):
         """Positions are given when saving; what must not stand twice is looked for in `clean`."""
 
     def save(self, commit: bool = True) -> Any:
-        for number, form in enumerate(sorted(self._kept(), key=_wish), start=1):
+        kept = sorted(self._kept(), key=_wish)
+        for number, form in enumerate(kept, start=1):
             form.instance.position = number
-            form.changed_data  # noqa: B018 - read now: what decides whether it is saved is cached from here on
-            if "position" not in form.changed_data:
+            if (
+                "position" not in form.changed_data
+            ):  # cached: from here on it says that there is something to save
                 form.changed_data.append("position")
-        if commit and self.instance.pk:
-            # The numbers in use move out of the way, so that none is taken twice while they change places.
-            ChatbotAi.objects.filter(chatbot=self.instance.pk, position__lt=OUT_OF_THE_WAY).update(
-                position=F("position") + OUT_OF_THE_WAY
-            )
-        return super().save(commit)
+        steps = ChatbotAi.objects.filter(chatbot=self.instance.pk)
+        # The numbers in use move out of the way, so that none is taken twice while they change places.
+        steps.filter(position__lt=OUT_OF_THE_WAY).update(position=F("position") + OUT_OF_THE_WAY)
+        saved = super().save(commit)
+        # Those that somebody else added meanwhile, and that this page did not know, go to the end.
+        for number, pk in enumerate(
+            steps.filter(position__gte=OUT_OF_THE_WAY).values_list("pk", flat=True), start=len(kept) + 1
+        ):
+            ChatbotAi.objects.filter(pk=pk).update(position=number)
+        return saved
 
     def _kept(self) -> list[Any]:
         return [

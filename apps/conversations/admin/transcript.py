@@ -117,7 +117,8 @@ def facts(details: Any) -> list[str]:
         found.pop()
     tokens = [details.get(name) for name in ("tokens_in", "tokens_out")]
     if any(isinstance(number, int) and number for number in tokens):
-        found.append(f"{tokens[0] or 0} → {tokens[1] or 0} tokens")
+        about = "about " if details.get("estimated") else ""
+        found.append(f"{about}{tokens[0] or 0} → {tokens[1] or 0} tokens")
     if isinstance(details.get("seconds"), int | float):
         found.append(words.span(details["seconds"]))
     if (cost := amount(details.get("cost"))) is not None:
