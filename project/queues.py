@@ -32,7 +32,7 @@ def pages(channels: Mapping[str, str]) -> dict[str, Queue]:
         Queue(
             name="incoming-messages",
             why="storing a message must be quick, and goes in bulk",
-            tasks=("pipeline.receive_message",),
+            tasks=("pipeline.receive_message", "pipeline.contact_changed"),
             line="chat",
             in_flight=500,
             longest_age=None,  # a message that was accepted is stored, however late

@@ -32,6 +32,19 @@ class IncomingMessage:
     received_at: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactChange:
+    """Something about a contact changed at their end. Plain data: the payload of a job.
+
+    change  `closed` (can't be written to; `detail`: a short code), `reopened`, or `moved` (`detail`: the new id)
+    """
+
+    account: int
+    sender: str
+    change: str
+    detail: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """One message to deliver. The ids are public ones (UUIDs as text); `recipient` is the channel's own id,

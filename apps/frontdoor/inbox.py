@@ -21,7 +21,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
-from apps.channels.base import IncomingMessage
+from apps.channels.base import ContactChange, IncomingMessage
 from apps.frontdoor.claims import Answered, Claim, stake
 from apps.frontdoor.inserting import insert_new
 from apps.frontdoor.lookups import Account
@@ -30,6 +30,7 @@ from apps.jobs.enqueueing import NewJob, enqueue_many
 from apps.jobs.grouping import GroupCommit
 
 RECEIVE = "pipeline.receive_message"
+CHANGE = "pipeline.contact_changed"
 LONGEST_LANE = 200
 
 Place = tuple[int, str]
@@ -37,13 +38,20 @@ Place = tuple[int, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """One event, checked, that wants in. `event_id` is the sender's id of it, unique per account."""
+    """One event, checked, that wants in. `event_id` is the sender's id of it, unique per account.
+
+    `change`: it is no message but something about the contact. `is_known`: False where nothing follows from it. `raw`:
+    the shape in which a provider told it, kept beside it.
+    """
 
     account: Account
     event_id: str
     sender: str
-    text: str
+    text: str = ""
     sender_name: str = ""
+    change: ContactChange | None = None
+    is_known: bool = True
+    raw: dict[str, Any] | None = None
     claim: Claim | None = None
     public_id: uuid.UUID = field(default_factory=uuid.uuid4)
     received_at: datetime = field(default_factory=timezone.now)
@@ -124,7 +132,7 @@ def _store(arrivals: Sequence[Arrival]) -> dict[Place, uuid.UUID]:
     rows = [_row(by_place[place]) for place in sorted(by_place)]
     won = insert_new(InboundEvent, rows, ("account", "event_id"))
     # In the order of arrival: the order of the jobs is the order of the lanes.
-    enqueue_many([_job(arrival) for place, arrival in by_place.items() if place in won])
+    enqueue_many([_job(arrival) for place, arrival in by_place.items() if place in won and arrival.is_known])
     ids = {place: arrival.public_id for place, arrival in by_place.items() if place in won}
     return ids | _ids_at([place for place in by_place if place not in won])
 
@@ -145,27 +153,31 @@ def _row(arrival: Arrival) -> dict[str, Any]:
         "event_id": arrival.event_id,
         "public_id": arrival.public_id,
         "sender": arrival.sender,
-        "payload": {"text": arrival.text, "name": arrival.sender_name},
+        "payload": {"text": arrival.text, "name": arrival.sender_name}
+        | ({} if arrival.raw is None else {"raw": arrival.raw}),
         "received_at": arrival.received_at,
     }
 
 
 def _job(arrival: Arrival) -> NewJob:
-    message = IncomingMessage(
+    return NewJob(
+        RECEIVE if arrival.change is None else CHANGE,
+        asdict(arrival.change or _message(arrival)),
+        lane=lane_of(arrival),
+        priority=arrival.account.priority,
+        customer=arrival.account.customer,
+        correlation_id=str(arrival.public_id),
+    )
+
+
+def _message(arrival: Arrival) -> IncomingMessage:
+    return IncomingMessage(
         account=arrival.account.pk,
         message_id=str(arrival.public_id),
         sender=arrival.sender,
         text=arrival.text,
         sender_name=arrival.sender_name,
         received_at=arrival.received_at.isoformat(),
-    )
-    return NewJob(
-        RECEIVE,
-        asdict(message),
-        lane=lane_of(arrival),
-        priority=arrival.account.priority,
-        customer=arrival.account.customer,
-        correlation_id=str(arrival.public_id),
     )
 
 

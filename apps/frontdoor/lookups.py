@@ -5,7 +5,8 @@ once, a switched-off one is refused two seconds later at most.
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from apps.conversations.models import ChannelAccount, Conversation
 from apps.conversations.models.conversations import token_hash
@@ -25,6 +26,15 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Receiver:
+    """An account that a provider calls, with what proves that it is the provider."""
+
+    account: Account
+    channel: str
+    credentials: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Visitor:
     """Who holds a conversation token. `sender`: the contact's id at the account."""
 
@@ -37,6 +47,7 @@ class Visitor:
 
 _accounts: ShortMemory[uuid.UUID, Account] = ShortMemory()
 _visitors: ShortMemory[str, Visitor] = ShortMemory()
+_receivers: ShortMemory[uuid.UUID, Receiver] = ShortMemory()
 
 
 def account_by_public_id(public_id: uuid.UUID) -> Account | None:
@@ -49,6 +60,11 @@ def known_account(public_id: uuid.UUID) -> Account | None:
     return _accounts.known(public_id)
 
 
+def receiver_by_public_id(public_id: uuid.UUID) -> Receiver | None:
+    """The account with this public id, active or not, with its credentials; None if there is none."""
+    return _receivers.get(public_id, _find_receiver)
+
+
 def visitor_by_token(token: str) -> Visitor | None:
     """Whose conversation this token opens; None for a token that opens nothing."""
     return _visitors.get(token_hash(token), _find_visitor)
@@ -58,6 +74,7 @@ def forget() -> None:
     """Ask the database again at the next question (tests)."""
     _accounts.forget()
     _visitors.forget()
+    _receivers.forget()
 
 
 def facts_of(account: ChannelAccount) -> Account:
@@ -80,6 +97,12 @@ def _find_account(public_id: uuid.UUID) -> Account | None:
         .first()
     )
     return facts_of(account) if account else None
+
+
+def _find_receiver(public_id: uuid.UUID) -> Receiver | None:
+    accounts = ChannelAccount.objects.select_related("chatbot__customer__plan")
+    account = accounts.filter(public_id=public_id).first()
+    return Receiver(facts_of(account), account.channel, account.credentials) if account else None
 
 
 def _find_visitor(access_token_hash: str) -> Visitor | None:

@@ -1,6 +1,7 @@
 """The story of a message, in one file:
 
 1. `pipeline.receive_message`  (the sender's lane) contact, conversation, message; asks for a turn
+   `pipeline.contact_changed`  (the same lane) blocked us, let us in again, has a new id
 2. `pipeline.generate_reply`   (the conversation's lane) the last messages and what is known, the AI, the reply;
                                or, when the AI is away for longer than people wait, the fallback message
 3. `pipeline.route_reply`      (joined with 2) to the queue of the channel, in the conversation's send lane
@@ -23,7 +24,7 @@ from apps.accounts.services import log_usage
 from apps.ai.base import Turn
 from apps.ai.prices import cost
 from apps.channels import registry as channels
-from apps.channels.base import IncomingMessage
+from apps.channels.base import ContactChange, IncomingMessage
 from apps.channels.splitting import split
 from apps.conversations.models import Message
 from apps.conversations.services import (
@@ -32,7 +33,11 @@ from apps.conversations.services import (
     OpenConversation,
     Sender,
     add_messages,
+    close_contacts,
+    contacts_by_id,
+    move_contact,
     open_conversations,
+    reopen_contacts,
 )
 from apps.jobs.claimed import ClaimedJob
 from apps.jobs.endings import Complete, Ending
@@ -77,6 +82,27 @@ class ReceiveMessage(JobTask):
             ]
         )
         _announce_after_commit(conversations)
+
+
+class ContactChanged(JobTask):
+    """Follow what a provider says of a contact: in the sender's lane, so that it stays in order with what they say."""
+
+    name = "pipeline.contact_changed"
+    queue = "incoming-messages"
+    payload = ContactChange
+    batch = 20
+
+    def write(self, done: list[Done]) -> None:
+        for one in done:
+            change: ContactChange = one.item
+            if change.change == "moved":
+                move_contact(account_id=change.account, external_id=change.sender, to=change.detail)
+                continue
+            contacts = contacts_by_id(account_id=change.account, external_id=change.sender)
+            if change.change == "closed":
+                close_contacts({pk: change.detail or "closed" for pk in contacts})
+            else:
+                reopen_contacts(contacts)
 
 
 def _turn(job: ClaimedJob, conversation: OpenConversation, message: Added) -> NewJob:

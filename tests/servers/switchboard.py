@@ -142,18 +142,8 @@ class Switchboard:
         log = self.directory / "web.log"
         self._web = Process(
             [
-                *(
-                    PYTHON,
-                    "-m",
-                    "granian",
-                    "--interface",
-                    "wsgi",
-                    "--host",
-                    "127.0.0.1",
-                    "--port",
-                    str(self.port),
-                ),
-                *("--workers", "1", "--blocking-threads", "16", "--no-ws", "project.wsgi:application"),
+                *(PYTHON, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1"),
+                *("--port", str(self.port), "--workers", "1", "--no-ws", "project.asgi:application"),
             ],
             log=log,
             env=self.env,

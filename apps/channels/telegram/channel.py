@@ -37,6 +37,7 @@ class TelegramChannel(Channel):
     max_text_length = LONGEST_TEXT
     repeatable = False
     has_webhook = True
+    has_breaker = True
     typing_seconds = 4.0  # it is shown for 5
     credentials = (
         Credential("bot_token", "Bot token", "The token that @BotFather gave you, such as 123456789:AA…"),

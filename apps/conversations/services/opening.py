@@ -152,6 +152,13 @@ def _rename(senders: Sequence[Sender], found: dict[Key, OpenConversation]) -> No
         reopen_contacts(closed)
 
 
+def contacts_by_id(*, account_id: int, external_id: str) -> list[int]:
+    """The keys of the contacts that the channel calls so: one or none."""
+    return list(
+        Contact.objects.filter(account_id=account_id, external_id=external_id).values_list("pk", flat=True)
+    )
+
+
 def close_contacts(reasons: Mapping[int, str]) -> None:
     """These contacts (keys) can't be written to any more: key -> a short code. Until they write again."""
     if reasons:

@@ -16,6 +16,7 @@ import { build } from "./view.js";
 
 const LONGEST = 16000;
 const PAUSES = [1000, 3000]; // before the second and third try of a post
+const FIRST_LOOK = 1500; // how long a first message waits for the stream, so that nothing of its answer is missed
 const OUT_OF_SIGHT = 5 * 60000; // a tab that nobody looks at for so long needs no stream
 
 export class Chat {
@@ -47,6 +48,9 @@ export class Chat {
     });
     this.#listen();
     this.#look();
+    Promise.resolve(this.stream?.opened)
+      .then(() => this.stream && pause(FIRST_LOOK))
+      .then(() => this.parts.live.setAttribute("aria-live", "polite"));
   }
 
   close() {
@@ -184,6 +188,7 @@ export class Chat {
       this.memory.look();
       if (!this.memory.token || this.memory.token === old) this.memory.keep(await this.api.start(this.chatbot));
       this.#listen();
+      await Promise.race([this.stream.opened, pause(FIRST_LOOK)]);
     });
   }
 

@@ -16,6 +16,7 @@ export class Stream {
     this.pause = 1000;
     this.stopped = false;
     this.nudge = () => {};
+    this.opened = new Promise((resolve) => (this.hasOpened = resolve));
     this.onOnline = () => this.again();
     addEventListener("online", this.onOnline);
   }
@@ -64,6 +65,7 @@ export class Stream {
       const isStream = (response.headers.get("Content-Type") || "").startsWith("text/event-stream");
       if (!response.ok || !isStream) throw new Refused(response.ok ? 404 : response.status, "no stream");
       this.calls.state("live");
+      this.hasOpened();
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       let rest = "";
       for (;;) {

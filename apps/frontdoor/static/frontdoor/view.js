@@ -22,12 +22,14 @@ export function build({ texts, name, heading, closable }) {
     count: el("span", { id: "count", role: "status" }),
     close: closable ? el("button", { type: "button", class: "close" }, icon(CROSS), said(texts.close)) : null,
   };
+  // Off until what was said before is there: nobody wants to hear all of it again.
+  parts.live = el("div", { role: "log", "aria-live": "off", "aria-relevant": "additions" }, parts.log);
   const dots = el("span", { class: "dots", "aria-hidden": "true" }, el("i"), el("i"), el("i"));
   parts.now = el("div", { class: "line out now", id: "waiting", hidden: true }, el("div", { class: "bubble" }, parts.draft, dots));
   parts.lines = el(
     "div",
     { class: "lines", id: "lines", role: "region", tabindex: 0, "aria-label": texts.conversation },
-    el("div", { role: "log", "aria-live": "polite", "aria-relevant": "additions" }, parts.log),
+    parts.live,
     parts.now,
   );
   parts.form = el(
