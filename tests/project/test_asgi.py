@@ -1,14 +1,20 @@
 """The ASGI dispatcher: events to the events, the server's lifespan to ourselves, the rest to Django."""
 
 import asyncio
+import importlib
 
 import pytest
 
-from project import asgi
+
+@pytest.fixture(scope="module")
+def asgi(django_db_setup, django_db_blocker):
+    """The module; it looks at the accounts in the database when it is loaded."""
+    with django_db_blocker.unblock():
+        return importlib.import_module("project.asgi")
 
 
 @pytest.fixture
-def calls(monkeypatch):
+def calls(monkeypatch, asgi):
     seen = []
 
     def recorder(name):
@@ -35,12 +41,12 @@ async def _nothing(*_):
         ("/healthz", "django"),
     ],
 )
-def test_dispatch(calls, path, goes_to):
+def test_dispatch(asgi, calls, path, goes_to):
     asyncio.run(asgi.application({"type": "http", "path": path}, _nothing, _nothing))
     assert calls == [(goes_to, path)]
 
 
-def test_lifespan():
+def test_lifespan(asgi):
     asked = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
     answered = []
 
