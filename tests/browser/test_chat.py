@@ -78,6 +78,22 @@ def test_a_reload_keeps_the_conversation(worker, tab):
     assert len(texts(page)) == 5
 
 
+def test_what_was_said_before_is_not_read_out_again(worker, tab):
+    page = tab()
+    log = page.get_by_role("log")
+    expect(log).to_have_attribute("aria-live", "polite")
+    ask(page)
+    expect(theirs(page)).to_contain_text(ANSWER)
+    held: list[Route] = []
+    page.route("**/api/v1/widget/events", lambda route: held.append(route))
+    page.reload()
+    wait_until(lambda: (page.wait_for_timeout(20), held)[1], what="the page to ask for its history")
+    expect(log).to_have_attribute("aria-live", "off")
+    held[0].continue_()
+    expect(theirs(page)).to_contain_text(ANSWER)
+    expect(log).to_have_attribute("aria-live", "polite")
+
+
 def test_two_tabs_show_the_same(worker, tab):
     first, second = tab(), tab()
     ask(first)  # the second tab was open before there was a conversation

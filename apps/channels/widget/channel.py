@@ -17,7 +17,7 @@ class WidgetChannel(Channel):
     debounce_seconds = 0.0
     max_text_length = None
     repeatable = True
-    typing_seconds = 5.0
+    typing_seconds = 3.0  # short: a page that opens meanwhile sees it with the next sign
     shows_drafts = True
 
     async def send(self, outgoing: Outgoing) -> Sent:

@@ -109,6 +109,7 @@ export class Stream {
         page = await this.api.after(this.token, this.lastId);
         page.messages.forEach((line) => this.#show(line));
       } while (page.more && !this.stopped);
+      this.hasOpened();
       if (error instanceof Refused) this.calls.state("polling");
       return error instanceof Refused ? POLL : 500;
     } catch (refusal) {
