@@ -1,5 +1,6 @@
 """The doctor's look at database, Redis, broker and clocks."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
+from kombu import Connection
 
 from apps.jobs.models import Seat
 from apps.operations.doctor import broker, clock, configuration, database, redis_server
@@ -127,6 +129,19 @@ def test_the_broker_brings_back_what_is_sent():
     found = by_name(broker.check(Settings()))
     assert {name: one.level for name, one in found.items()} == {"reachable": Level.OK, "round": Level.OK}
     assert [key for key in redis_client().scan_iter("*switchboard-doctor*")] == []
+
+
+@pytest.mark.service
+@pytest.mark.skipif("TEST_RABBITMQ_URL" not in os.environ, reason="needs RabbitMQ: set TEST_RABBITMQ_URL")
+def test_rabbitmq_brings_it_back_as_well():
+    with Connection(os.environ["TEST_RABBITMQ_URL"]) as connection:
+        assert broker._round(connection).level is Level.OK
+
+
+def test_a_broker_that_keeps_what_it_gets(monkeypatch):
+    monkeypatch.setattr(broker, "SECONDS", 0.1)
+    monkeypatch.setattr(broker, "_first", lambda queue, until: None)
+    assert by_name(broker.check(Settings()))["round"].level is Level.FAIL
 
 
 @pytest.mark.django_db

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Iterator
-from queue import Empty
+from typing import Any
 from urllib.parse import urlsplit
 
 from celery import current_app
 from django.conf import settings
+from kombu import Connection, Producer, Queue
 
 from apps.operations.doctor.finding import Finding, Settings, fail, ok
 from apps.reliability.redaction import redact_text
 
 SECONDS = 2
+LOOK_EVERY = 0.01
 ADVICE = (
     "Is the server running, and is BROKER_URL right (empty: REDIS_URL)? Until it is there, running workers look "
     "for work by themselves, but none can be started."
@@ -33,23 +36,30 @@ def check(asked: Settings) -> Iterator[Finding]:
         yield fail("reachable", redact_text(f"{type(error).__name__}: {error}"), ADVICE)
 
 
-def _round(connection: object) -> Finding:
+def _round(connection: Connection) -> Finding:
     name = f"switchboard-doctor-{secrets.token_hex(8)}"
-    queue = connection.SimpleQueue(  # type: ignore[attr-defined] # kombu is typed in part
-        name,
-        queue_opts={"durable": False, "auto_delete": True},
-        exchange_opts={"durable": False},
-        no_ack=True,
-    )
+    channel = connection.channel()
+    # Ours alone, and gone with the connection; the default exchange leaves nothing behind.
+    queue = Queue(name, durable=False, exclusive=True, auto_delete=True)(channel)
+    queue.declare()
     began = time.perf_counter()
     try:
-        queue.put({"bell": name})
-        answer = queue.get(timeout=SECONDS).payload
-    except Empty:
-        return fail("round", f"what was sent did not come back within {SECONDS} s", ADVICE)
+        Producer(channel).publish({"bell": name}, routing_key=name, serializer="json", delivery_mode=1)
+        answer = _first(queue, until=time.monotonic() + SECONDS)
     finally:
-        queue.queue.delete()
-        queue.close()
+        queue.delete()
+    if answer is None:
+        return fail("round", f"what was sent did not come back within {SECONDS} s", ADVICE)
     if answer != {"bell": name}:
         return fail("round", "something else came back than was sent", ADVICE)
     return ok("round", f"a message went round in {(time.perf_counter() - began) * 1000:.0f} ms")
+
+
+def _first(queue: Any, *, until: float) -> Any:
+    """The first message's body; None if none came in time."""
+    pause = threading.Event()
+    while (message := queue.get(no_ack=True)) is None:
+        if time.monotonic() > until:
+            return None
+        pause.wait(LOOK_EVERY)
+    return message.payload
