@@ -163,7 +163,7 @@ class Statements:
             FROM jobs_job j LEFT JOIN jobs_worker w ON w.id = j.worker_id
             WHERE j.status = 'processing' AND (w.ended_at IS NOT NULL
               OR ((%(overdue)s = 1 OR w.id IS NULL) AND j.lease_until < {d.now}))
-            ORDER BY j.id LIMIT 500 {d.of_jobs_skip_locked}"""
+            ORDER BY j.id + 0 LIMIT 500 {d.of_jobs_skip_locked}"""
         # Failed without a claim: not through the lane's index: a parked
         # job may expire while another of its lane runs.
         self.expired = f"""
