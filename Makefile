@@ -114,8 +114,19 @@ audit: setup  ## known holes in what we depend on (asks the package index)
 # --- tests ----------------------------------------------------------------------------------------------------
 # 1. everything on SQLite and the server in the box; 2. again on TEST_DATABASE_URL and TEST_REDIS_URL, where they are
 # set; 3. the tests that kill processes, once and one at a time, on servers of their own.
+# A mock of the chat APIs from npm; without npm its tests are skipped, and say so.
+AIMOCK := tests/fakes/ai/aimock
+$(AIMOCK)/node_modules/.made: $(AIMOCK)/package-lock.json
+	@if command -v npm >/dev/null 2>&1; then \
+	    echo "Installing $(AIMOCK)"; \
+	    npm ci --prefix $(AIMOCK) --ignore-scripts --no-audit --no-fund --silent && touch $@ || \
+	        echo "npm could not install it: the tests on it are left out."; \
+	else \
+	    echo "No npm: the tests on aimock ($(AIMOCK)) are left out."; \
+	fi
+
 .PHONY: test
-test: setup  ## set-up and all tests; TEST_DATABASE_URL, TEST_REDIS_URL, TEST_RABBITMQ_URL add servers of yours
+test: setup $(AIMOCK)/node_modules/.made  ## set-up and all tests; TEST_DATABASE_URL, TEST_REDIS_URL, TEST_RABBITMQ_URL add servers of yours
 	TEST_EMBEDDED=1 $(PYTEST) $(SPREAD) -m "not survival" $(PYTEST_ARGS)
 	@if [ -n "$$TEST_DATABASE_URL" ]; then \
 	    echo "Again on PostgreSQL (TEST_DATABASE_URL)"; $(PYTEST) $(SPREAD) -m "not survival" $(PYTEST_ARGS); fi

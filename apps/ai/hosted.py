@@ -215,15 +215,13 @@ class HostedProvider(Provider):
                 advice="If it ended with length or max_tokens, allow more output tokens: the model may have spent them "
                 "on thinking. Else ask the model the same by hand.",
             )
-        estimated = got.tokens_in is None or got.tokens_out is None
-        if got.tokens_in is None:
-            got.tokens_in = estimated_tokens("x" * prompt.length)
         return Answer(
             text=text,
             model=got.model or turn.access.model,
-            tokens_in=got.tokens_in,
-            tokens_out=estimated_tokens(text) if got.tokens_out is None else got.tokens_out,
-            estimated=estimated,
+            # None or 0: nobody counted
+            tokens_in=got.tokens_in or estimated_tokens("x" * prompt.length),
+            tokens_out=got.tokens_out or estimated_tokens(text),
+            estimated=not (got.tokens_in and got.tokens_out),
         )
 
     @asynccontextmanager
