@@ -8,6 +8,8 @@ from playwright.sync_api import Page, expect
 from apps.channels.widget import drafts
 from apps.reliability.redis_client import redis_client
 from tests.browser.test_chat import ANSWER, ask, mine, theirs
+from tests.fakes.plugin import WordsProvider
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.browser
 NOW = "#waiting"
@@ -64,6 +66,29 @@ def test_typing_then_words_then_the_answer(house, voice, tab, picture):
     expect(page.locator(".receipt")).to_be_visible()
     expect(page.locator(NOW)).to_be_hidden()
     hears(page, voice)
+
+
+def test_the_words_of_the_ai_as_they_come(house, worker, context, picture):
+    """The whole way: the provider streams, the worker tells the channel, Redis, the live stream, the page."""
+    page = context.new_page()
+    page.goto(f"{house.url}/chat/{house.seeded['typist']}")
+    witness, words = house.witness, WordsProvider.WORDS
+    witness.behave("ai", hold=True)
+    try:
+        ask(page, "When do you open?")
+        for number in range(len(words)):
+            wait_until(lambda: witness.held("ai") == 1, what="the AI to be asked for a word")
+            said = "".join(words[:number]).replace("**", "").strip()
+            expect(page.locator(NOW)).to_be_visible()
+            expect(page.locator("#draft")).to_have_text(said)
+            witness.behave("ai", hold=number < len(words) - 1)  # lets this one go, and keeps the next
+        expect(page.locator("#log .line.out").last).to_contain_text("We open at nine and close at five.")
+    finally:
+        witness.behave_again()
+    expect(page.locator(NOW)).to_be_hidden()
+    expect(page.locator("#log .line.out strong")).to_have_text("nine")
+    page.reload()
+    expect(page.locator("#log .line.out").last).to_contain_text("We open at nine and close at five.")
 
 
 def test_who_comes_late_sees_the_whole(voice, tab, settings):

@@ -15,7 +15,8 @@ from apps.channels.widget import drafts
 from tests.servers.processes import free_port
 from tests.waiting import wait_until
 
-ADA, BOB = Listener("ada", "visitor-1"), Listener("bob", "visitor-2")
+ADA_ID, BOB_ID = "3f2b8c1e-6f0a-4b7e-9d51-0a4c8e2f7b10", "b7d1c0de-1111-4222-8333-444455556666"
+ADA, BOB = Listener(ADA_ID, "visitor-1"), Listener(BOB_ID.replace("-", ""), "visitor-2")
 
 
 class Page:
@@ -87,7 +88,7 @@ def test_typing_says_how_long_it_lasts(topic):
     channel = registry.get("widget")
     run(channel.typing(ADA))
     ((conversation, event, data),) = drafts.lines_of(heard(topic)[0])
-    assert (conversation, event) == ("ada", "typing")
+    assert (conversation, event) == (ADA_ID, "typing")
     assert json.loads(data)["seconds"] > channel.typing_seconds
 
 
@@ -105,7 +106,7 @@ def test_a_growing_text_leaves_in_pieces(topic):
             await drafts.outbox().settled()
 
     run(grow())
-    page, sent = Page(), pieces(heard(topic, len(texts)), "ada")
+    page, sent = Page(), pieces(heard(topic, len(texts)), ADA_ID)
     for piece, text in zip(sent, texts, strict=True):
         page.hear(piece)
         assert page.text == text
@@ -123,7 +124,7 @@ def test_who_joins_in_the_middle_catches_up(topic, monkeypatch):
 
     run(grow())
     late = Page()
-    first, second, third = pieces(heard(topic, 3), "ada")
+    first, second, third = pieces(heard(topic, 3), ADA_ID)
     late.hear(second)
     assert late.text == ""
     late.hear(third)
@@ -138,7 +139,7 @@ def test_another_text_is_another_draft(topic):
             await drafts.outbox().settled()
 
     run(begin_anew())
-    first, second = pieces(heard(topic, 2), "ada")
+    first, second = pieces(heard(topic, 2), ADA_ID)
     assert first["draft"] != second["draft"]
     assert (second["offset"], second["text"]) == (0, "The second")
 
@@ -153,11 +154,11 @@ def test_many_conversations_share_a_publish_and_only_the_latest_leaves(topic):
     run(many())
     (payload,) = heard(topic)
     assert sorted((conversation, event) for conversation, event, _ in drafts.lines_of(payload)) == [
-        ("ada", "draft"),
-        ("ada", "typing"),
-        ("bob", "draft"),
+        (ADA_ID, "draft"),
+        (ADA_ID, "typing"),
+        (BOB_ID, "draft"),
     ]
-    assert [piece["text"] for piece in pieces([payload], "bob")] == ["abc"]
+    assert [piece["text"] for piece in pieces([payload], BOB_ID)] == ["abc"]
 
 
 def test_nobody_waits_for_redis(settings, monkeypatch, caplog):
@@ -197,7 +198,7 @@ def test_a_draft_begins_whole_after_an_outage(topic, monkeypatch):
         await show(ADA, "one two three")
 
     run(interrupted())
-    _, last = pieces(heard(topic, 2), "ada")
+    _, last = pieces(heard(topic, 2), ADA_ID)
     assert (last["offset"], last["text"]) == (0, "one two three")
 
 

@@ -1,6 +1,7 @@
 """The web page as a channel: the page reads our database, so a message is delivered by being there."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from apps.channels.base import Channel, Listener, Outgoing, Sent
 from apps.channels.widget import drafts, live
@@ -25,13 +26,18 @@ class WidgetChannel(Channel):
         return Sent()
 
     async def typing(self, listener: Listener) -> None:
-        """Tell the pages; returns at once and never raises."""
-        drafts.outbox().typing(listener.conversation_id, self.typing_seconds + GRACE_SECONDS)
+        """Tell the pages; returns at once."""
+        drafts.outbox().typing(_conversation(listener), self.typing_seconds + GRACE_SECONDS)
 
     async def show(self, listener: Listener, text: str) -> None:
-        """Tell the pages what is new of the text; returns at once and never raises."""
-        drafts.outbox().show(listener.conversation_id, text)
+        """Tell the pages what is new of the text; returns at once."""
+        drafts.outbox().show(_conversation(listener), text)
 
     def announce(self, conversation_ids: Sequence[str]) -> None:
         """Wake the pages that show these conversations."""
         live.wake(conversation_ids)
+
+
+def _conversation(listener: Listener) -> str:
+    """The id as pages are known by: a UUID read from SQLite by hand has no dashes."""
+    return str(UUID(listener.conversation_id))
