@@ -15,7 +15,7 @@ import json
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
@@ -120,7 +120,7 @@ class Outbox:
         return piece
 
 
-def line(conversation_id: str, event: str, data: dict[str, str | int | float]) -> str:
+def line(conversation_id: str, event: str, data: Mapping[str, str | int | float]) -> str:
     """One line of the topic; JSON has no line breaks of its own."""
     return f"{conversation_id} {event} {json.dumps(data)}"
 
