@@ -141,7 +141,7 @@ def meaning(rules: Sequence[Rule], refusal: Refusal) -> Means:
 
 
 def error_for(means: Means, refusal: Refusal, *, who: str, mask: str = "") -> SwitchboardError:
-    """The error to raise. `who` names provider and model; `mask`, the key, is left out where the provider repeats it."""
+    """The error to raise. `who` names provider and model; `mask` is the key, in case the provider repeats it."""
     follows = FOLLOWS[means]
     said = f"{refusal.status or ''} {excerpt(refusal.message, mask)}".strip()
     message = f"{who}: {follows.says}" + (f" ({said})" if said else "")

@@ -39,18 +39,19 @@ class OpenAiProvider(HostedProvider):
     def request(
         self, client: Any, turn: Turn, prompt: Prompt, *, stream: bool, usage: bool, timeout: Any
     ) -> Any:
-        extra: dict[str, Any] = dict(turn.options)
-        if stream and usage:
-            extra["stream_options"] = {"include_usage": True}
-        return client.chat.completions.with_streaming_response.create(
-            model=turn.access.model,
-            messages=[
+        extra: dict[str, Any] = {
+            **turn.options,
+            "messages": [
                 {"role": "system", "content": prompt.system},
                 *({"role": message.role, "content": message.text} for message in prompt.messages),
             ],
-            stream=stream,
-            timeout=timeout,
-            extra_body=extra,
+        }
+        if stream and usage:
+            extra["stream_options"] = {"include_usage": True}
+        # The messages travel in extra_body: as a parameter, the package compares each with every type of message it
+        # knows, which was two thirds of the CPU of a call.
+        return client.chat.completions.with_streaming_response.create(
+            model=turn.access.model, messages=[], stream=stream, timeout=timeout, extra_body=extra
         )
 
     def take_event(self, event: dict[str, Any], into: Gathered) -> None:
