@@ -5,6 +5,7 @@ import pytest
 from django.db import connection
 from django.urls import reverse
 
+from apps.jobs.admin.backlog import standings
 from apps.jobs.admin.queues import overview
 from apps.jobs.models import Job
 from tests.jobs import ledger_of_50000
@@ -33,6 +34,11 @@ def get(client, name, *args, **query):
 
 def test_the_list_of_jobs_is_a_walk_down_the_ids(staff):
     plans = job_plans(lambda: get(staff, "job_changelist"))
+    # The badge in the menu counts dead letters, a hundred at most.
+    badges = [plan for plan in plans if "job_dead" in plan.indexes]
+    assert len(badges) == 1
+    assert badges[0].pages < 100
+    plans.remove(badges[0])
     assert plans
     for plan in plans:
         if connection.vendor == "postgresql":
@@ -72,6 +78,14 @@ def test_a_story_is_read_by_index(staff):
     assert job is not None
     for plan in job_plans(lambda: get(staff, "deadletter_change", job.pk)):
         assert not plan.walks, plan.lines
+
+
+def test_the_first_page_reads_what_is_due_runs_or_is_dead():
+    plans = job_plans(standings)
+    assert len(plans) >= 3
+    for plan in plans:
+        assert not plan.walks, plan.lines
+    assert {"job_due", "job_lane_running", "job_dead"} <= set().union(*(plan.indexes for plan in plans))
 
 
 def test_filters_answer(staff):

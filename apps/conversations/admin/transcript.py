@@ -138,7 +138,7 @@ def amount(cost: Any) -> float | None:
 
 def money(cost: float) -> str:
     """In USD, with as many digits as it takes to see something."""
-    return f"${cost:,.2f}" if cost >= 1 or cost == 0 else f"${cost:.4f}"
+    return f"${cost:,.2f}" if cost >= 0.01 or cost == 0 else f"${cost:.4f}"
 
 
 def _mark_days(bubbles: list[Bubble]) -> None:
