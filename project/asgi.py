@@ -1,31 +1,34 @@
-"""The ASGI application: server-sent events, which hold a connection for long; everything else goes to Django.
+"""The ASGI application: every HTTP process serves it, and the path decides who answers.
 
-In production only the events come here (Procfile: `events`), because Django's ASGI handler costs twice as much a
-request as WSGI. For one process in development it serves everything.
+- server-sent events (`frontdoor.events`) and POSTs of messages that are in order (`frontdoor.express`) live on the
+  event loop and need no thread;
+- everything else is Django's, on a pool of threads that keep their database connections. Django's own ASGI handler
+  would make a thread and a connection for each request.
 """
 
 import os
-import warnings
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from django.core.asgi import get_asgi_application
+from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
-django_application = get_asgi_application()
+wsgi_application: Any = get_wsgi_application()
 
-from apps.accounts.last_used import last_used  # noqa: E402 - after the apps are ready
+from a2wsgi import WSGIMiddleware  # noqa: E402 - after the apps are ready
+from django.conf import settings  # noqa: E402
+
+from apps.accounts.last_used import last_used  # noqa: E402
 from apps.frontdoor import express  # noqa: E402
 from apps.frontdoor.events import application as events_application  # noqa: E402
 from apps.operations.checks import stop_if_wrong  # noqa: E402
 from apps.reliability import garbage  # noqa: E402
 
 stop_if_wrong()
+django_application: Any = WSGIMiddleware(wsgi_application, workers=settings.WEB_THREADS)
 # Each web process writes beside its requests when its API keys were used.
 last_used.start()
 garbage.settle()
-# Static files come as synchronous iterators; they are small, and in production the WSGI process serves them.
-warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -43,7 +46,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     elif scope["type"] == "http" and scope["path"] == express.PATH and scope["method"] == "POST":
         await express.take(scope, receive, send, django_application)
     else:
-        await django_application(dict(scope), receive, send)
+        await django_application(scope, receive, send)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

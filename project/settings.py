@@ -145,6 +145,9 @@ WIDGET_STARTS_PER_MINUTE = env.int("WIDGET_STARTS_PER_MINUTE", 30)
 WIDGET_MESSAGES_PER_MINUTE = env.int("WIDGET_MESSAGES_PER_MINUTE", 20)
 WIDGET_MESSAGES_BURST = env.int("WIDGET_MESSAGES_BURST", 10)
 
+# Requests that Django serves at once in each web process, each with a database connection.
+WEB_THREADS = env.int("WEB_THREADS", 8)
+
 # --- database: embedded SQLite, or PostgreSQL by DATABASE_URL ----------------------------------
 DATABASE_URL = env.str("DATABASE_URL", f"sqlite:///{VAR_DIR / 'switchboard.sqlite3'}")
 DATABASES = {"default": addresses.database(DATABASE_URL, env.str("APPLICATION_NAME", "switchboard"))}
