@@ -14,7 +14,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -160,9 +160,13 @@ def _row(arrival: Arrival) -> dict[str, Any]:
 
 
 def _job(arrival: Arrival) -> NewJob:
-    return NewJob(
-        RECEIVE if arrival.change is None else CHANGE,
-        asdict(arrival.change or _message(arrival)),
+    # Each with its payload, so that a test can compare them with their tasks.
+    if arrival.change is None:
+        job = NewJob(RECEIVE, asdict(_message(arrival)))
+    else:
+        job = NewJob(CHANGE, asdict(arrival.change))
+    return replace(
+        job,
         lane=lane_of(arrival),
         priority=arrival.account.priority,
         customer=arrival.account.customer,
