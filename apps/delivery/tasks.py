@@ -2,7 +2,8 @@
 
 1. read: what is to be sent to whom. A contact that can't be written to, and an account that is switched off, end it
    here; a limit, a provider's 429 or an open breaker, which all workers share, lets it come back later.
-2. call: the channel's adapter. What a provider's words mean is the channel's business.
+2. call: the channel's adapter. What a provider's words mean is the channel's business. How it went is told to the
+   breaker, refusals included, so that a probe never keeps its place for nothing; a provider's 429 holds all others.
 3. write: PENDING -> SENT. dead: FAILED in the transaction in which the job dies, and where the reason says that the
    person can't be reached, the contact is closed until they write again.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,7 +35,8 @@ from apps.jobs.endings import Complete, Ending, Fail, Postponed
 from apps.jobs.models import Job
 from apps.jobs.task import Done, JobTask
 from apps.reliability import breaker, limiter
-from apps.reliability.errors import OutcomeUnknown, Postpone, TransientError
+from apps.reliability.background import in_background
+from apps.reliability.errors import OutcomeUnknown, PermanentError, Postpone, TransientError
 
 UNSENT = (Message.Status.PENDING, Message.Status.FAILED)
 
@@ -51,6 +53,8 @@ class Parcel:
     outgoing: Outgoing
     account: int
     reference: str
+    began: float | None = None
+    """When its call began (monotonic); None: not in this run."""
 
 
 class SendMessage(JobTask):
@@ -67,7 +71,7 @@ class SendMessage(JobTask):
         found = {row[0]: row for row in rows(statements().to_send, keys=keys)}
         accounts = facts.accounts({row[5] for row in found.values()})
         items: dict[int, Any | Ending] = {
-            job.id: _parcel(found[job.data.message], accounts[found[job.data.message][5]])
+            job.id: _parcel(found[job.data.message], accounts.get(found[job.data.message][5]))
             if job.data.message in found
             else Fail("the message is gone", "message_gone")
             for job in jobs
@@ -85,27 +89,39 @@ class SendMessage(JobTask):
                     later[pk] = Postponed(wait, "its provider's rate limit", "rate_limited")
         if channel.has_breaker:
             going = [pk for pk in parcels if pk not in later]
-            names = sorted({_breaker_of(parcels[pk]) for pk in going})
-            waits = dict(zip(names, breaker.admit(names), strict=True))
-            for pk in going:
-                if (wait := waits[_breaker_of(parcels[pk])]) > 0:
+            # Each asks for itself: where one may go as the probe, the others must not go along with it.
+            waits = breaker.admit([_breaker_of(parcels[pk]) for pk in going])
+            for pk, wait in zip(going, waits, strict=True):
+                if wait > 0:
                     later[pk] = Postponed(wait, "its provider does not answer", "breaker_open")
         return later
 
     async def call(self, item: Parcel) -> dict[str, str]:
         channel = channels.get(self.channel)
-        began = time.monotonic()
+        item.began = began = time.monotonic()
+        ok, failed, sent = 0, 0, None  # neither: cut off, or a bug; a probe gives its place back
         try:
             sent = await channel.send(item.outgoing)
         except Postpone as error:
+            ok = 1  # a refusal is an answer
             if limits := channel.limits(item.outgoing):
-                await asyncio.to_thread(limiter.hold, limits[0].key, error.seconds)
+                in_background(limiter.hold, limits[0].key, error.seconds)
             raise
-        except (TransientError, OutcomeUnknown):
-            if channel.has_breaker:
+        except PermanentError:
+            ok = 1
+            raise
+        except (TransientError, OutcomeUnknown, TimeoutError):
+            failed = 1
+            raise
+        except asyncio.CancelledError:
+            failed = int(time.monotonic() - began > self.time_limit * 0.9)  # not the worker's stop: it hung
+            raise
+        finally:
+            if (
+                channel.has_breaker and sent is None
+            ):  # what was sent is counted after the commit, for all at once
                 took = time.monotonic() - began
-                await asyncio.to_thread(partial(breaker.record, _breaker_of(item), failed=1, took=took))
-            raise
+                in_background(breaker.record, _breaker_of(item), ok=ok, failed=failed, took=took)
         return {"provider_message_id": sent.provider_message_id, "moved_to": sent.moved_to}
 
     def write(self, done: list[Done]) -> None:
@@ -121,8 +137,7 @@ class SendMessage(JobTask):
             if to := one.result.get("moved_to"):
                 move_contact(account_id=one.item.account, external_id=one.item.outgoing.recipient, to=to)
         if channels.get(self.channel).has_breaker:
-            answered = Counter(_breaker_of(one.item) for one in done)
-            transaction.on_commit(partial(_record, answered), robust=True)
+            transaction.on_commit(partial(_record, [one.item for one in done]), robust=True)
         self._announce_after_commit(one.item.outgoing.conversation_id for one in done)
 
     def dead(self, jobs: list[ClaimedJob], reason: str) -> None:
@@ -158,10 +173,12 @@ class SendMessage(JobTask):
             transaction.on_commit(partial(channels.get(self.channel).announce, ids), robust=True)
 
 
-def _parcel(row: Sequence[Any], account: facts.AccountFacts) -> Parcel | Ending:
+def _parcel(row: Sequence[Any], account: facts.AccountFacts | None) -> Parcel | Ending:
     _, public_id, status, text, conversation, account_pk, recipient, closed_reason = row
     if status not in UNSENT:
         return Complete()  # it got there after all, before this job's turn came
+    if account is None:
+        return Fail("its channel account is gone", "account_gone")
     if not account.is_active:
         return Fail("its channel account is switched off; switch it on and try again", "account_inactive")
     if closed_reason:
@@ -193,9 +210,14 @@ def _breaker_of(parcel: Parcel) -> str:
     return f"channel:{parcel.outgoing.account}"
 
 
-def _record(answered: Counter[str]) -> None:
-    for name, number in answered.items():
-        breaker.record(name, ok=number)
+def _record(sent: Sequence[Parcel]) -> None:
+    """Tell the breakers of what was sent: for each the number, and how long ago the last of them began."""
+    began: dict[str, list[float]] = defaultdict(list)
+    for parcel in sent:
+        if parcel.began is not None:
+            began[_breaker_of(parcel)].append(parcel.began)
+    for name, moments in began.items():
+        breaker.record(name, ok=len(moments), took=time.monotonic() - max(moments))
 
 
 def _declare(channel: str) -> None:

@@ -2,24 +2,32 @@
 
 1. An account whose breaker is open, or whose provider asked us to wait, is passed over without a call.
 2. Each gets half of the time that is left, the last one all of it: one that hangs can't use up the patience of all.
-3. The first answer counts. What failed before it is noted in the answer's details.
-4. If none answers, the turn fails with the most hopeful of the reasons: later (soonest first), else never.
+3. The first answer counts. Who was passed over, and why, is told with it.
+4. If none answers, the turn fails with the most hopeful of the reasons: later (soonest first), a fault in a provider's
+   code (as a bug of ours: tried again), a wait, never.
+
+Redis hears in the background how it went. Nobody waits for that: an answer that came in time is not lost over it, and
+a turn that is cut off at any moment gives back the place of a probe that it was given.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
 
 import structlog
 
 from apps.ai import registry as providers
 from apps.ai.base import Answer, Turn
 from apps.conversations.facts import Choice
+from apps.conversations.text import storable
 from apps.pipeline.watching import Draft
 from apps.reliability import breaker, limiter
+from apps.reliability.background import in_background
 from apps.reliability.errors import (
     OutcomeUnknown,
     PermanentError,
@@ -30,88 +38,139 @@ from apps.reliability.errors import (
 
 SHORTEST_TRY = 0.05
 """Seconds below which an account is not asked any more."""
+FAIR_TRY = 2.0
+"""Seconds below which silence says nothing about the account: we had no time, it is not down."""
 
 log = structlog.get_logger(__name__)
 
 
-async def ask(turn: Turn, choices: tuple[Choice, ...], draft: Draft | None = None) -> tuple[Answer, Choice]:
-    """The answer, and who gave it. `draft` gets the text as it grows.
+class Reply(NamedTuple):
+    """An answer and who gave it. `passed_over`: "account: code" of those who were to be asked before."""
 
-    Raises TransientError, Postpone or PermanentError when nobody answered.
+    answer: Answer
+    choice: Choice
+    passed_over: tuple[str, ...] = ()
+
+
+async def ask(
+    turn: Turn, choices: tuple[Choice, ...], draft: Draft | None = None, *, ends_at: float = math.inf
+) -> Reply:
+    """The first answer of these. `draft` gets the text as it grows; `ends_at`: when it must be over (monotonic).
+
+    Raises TransientError, Postpone, PermanentError, or what a faulty provider raised, when nobody answered.
     """
-    ends_at = time.monotonic() + turn.timeout_seconds
-    reasons: list[SwitchboardError] = []
+    ends_at = min(ends_at, time.monotonic() + turn.timeout_seconds)
+    failures: list[tuple[Choice, Exception]] = []
     for place, choice in enumerate(choices):
         left = ends_at - time.monotonic()
-        if reasons and left < SHORTEST_TRY:
+        if failures and left < SHORTEST_TRY:
             break
-        share = left if place == len(choices) - 1 else left / 2
+        is_last = place == len(choices) - 1
         try:
-            return await _ask(turn, choice, min(share, choice.timeout_seconds), draft), choice
-        except (TransientError, Postpone, PermanentError) as error:
-            reasons.append(error)
+            answer = await _ask(
+                turn, choice, min(left if is_last else left / 2, choice.timeout_seconds), draft
+            )
+            return Reply(answer, choice, tuple(f"{_name(one)}: {_code(why)}" for one, why in failures))
         except OutcomeUnknown as error:  # a question may be asked twice
-            reasons.append(TransientError(str(error), code=error.code))
-        if place < len(choices) - 1:
-            log.warning("ai_passed_over", account=choice.name or choice.provider, reason=str(reasons[-1]))
-    raise _most_hopeful(reasons)
+            failures.append((choice, TransientError(str(error), code=error.code)))
+        except (
+            Exception
+        ) as error:  # also what isn't in our tree: a bug in one provider leaves the others to answer
+            failures.append((choice, error))
+        if not is_last:
+            _log_failure(*failures[-1])
+    raise _most_hopeful([error for _, error in failures])
 
 
 async def _ask(turn: Turn, choice: Choice, seconds: float, draft: Draft | None) -> Answer:
     if not choice.key:
         return await _complete(turn, choice, seconds, draft)
-    if wait := await asyncio.to_thread(_wait, choice.key):
+    if wait := await _wait(choice.key):
         raise Postpone(wait, f"{choice.name}: resting after failures or a rate limit", code="ai_resting")
     began = time.monotonic()
-    ok, failed = 0, 0
+    ok, failed = 0, 0  # neither: cut off, or a bug; a probe gives its place back
     try:
         answer = await _complete(turn, choice, seconds, draft)
         ok = 1
         return answer
     except Postpone as error:
         ok = 1  # a refusal is an answer
-        await asyncio.to_thread(limiter.hold, choice.key, error.seconds)
+        in_background(limiter.hold, choice.key, error.seconds)
         raise
     except PermanentError:
         ok = 1
         raise
-    except (TransientError, OutcomeUnknown, TimeoutError):
-        failed = 1
+    except (TransientError, OutcomeUnknown):
+        was_fair = seconds >= min(FAIR_TRY, choice.timeout_seconds)
+        failed = int(was_fair or time.monotonic() - began < seconds * 0.9)
         raise
     finally:
-        record: Callable[[], None] = lambda: breaker.record(  # noqa: E731 - for the thread
-            choice.key, ok=ok, failed=failed, took=time.monotonic() - began
-        )
-        await asyncio.shield(asyncio.to_thread(record))
+        in_background(breaker.record, choice.key, ok=ok, failed=failed, took=time.monotonic() - began)
 
 
 async def _complete(turn: Turn, choice: Choice, seconds: float, draft: Draft | None) -> Answer:
-    if draft:
-        draft.restart()
     mine = replace(
         turn, options=choice.options, access=choice.access, timeout_seconds=max(SHORTEST_TRY, seconds)
     )
     try:
         async with asyncio.timeout(seconds):
-            answer = await providers.get(choice.provider).complete(mine, draft.add if draft else None)
+            answer = await providers.get(choice.provider).complete(mine, draft.begin() if draft else None)
     except TimeoutError as error:
-        who = choice.name or choice.provider
-        raise TransientError(f"{who}: no answer within {seconds:.0f} s", code="ai_timeout") from error
-    if not answer.text.strip():
+        raise TransientError(
+            f"{_name(choice)}: no answer within {seconds:.1f} s", code="ai_timeout"
+        ) from error
+    except asyncio.CancelledError as error:
+        if (me := asyncio.current_task()) and me.cancelling():
+            raise
+        # Not we: something inside of the provider was cancelled, such as a connection that others shared.
+        raise TransientError(f"{_name(choice)}: the call was broken off", code="ai_cut_off") from error
+    if not storable(answer.text).strip():
         raise PermanentError("the AI gave an empty answer", code="empty_answer")
     return answer
 
 
-def _wait(key: str) -> float:
+async def _wait(key: str) -> float:
     """Seconds until this account may be asked; 0.0: now, and its breaker counts on hearing how it went."""
+    asked = in_background(_resting, key)
+    try:
+        return await asyncio.shield(asked)
+    except asyncio.CancelledError:
+        asked.add_done_callback(partial(_never_asked, key))
+        raise
+
+
+def _resting(key: str) -> float:
     return limiter.held([key])[0] or breaker.admit([key])[0]
 
 
-def _most_hopeful(reasons: list[SwitchboardError]) -> SwitchboardError:
-    later = [reason for reason in reasons if isinstance(reason, TransientError)]
+def _never_asked(key: str, asked: asyncio.Future[float]) -> None:
+    if not asked.cancelled() and asked.exception() is None and asked.result() == 0.0:
+        in_background(breaker.record, key)
+
+
+def _most_hopeful(errors: list[Exception]) -> Exception:
+    later = [error for error in errors if isinstance(error, TransientError)]
     if later:
-        return min(later, key=lambda reason: reason.retry_after or 0.0)
-    waiting = [reason for reason in reasons if isinstance(reason, Postpone)]
+        return min(later, key=lambda error: error.retry_after or 0.0)
+    bugs = [error for error in errors if not isinstance(error, SwitchboardError)]
+    if bugs:
+        return bugs[0]
+    waiting = [error for error in errors if isinstance(error, Postpone)]
     if waiting:
-        return min(waiting, key=lambda reason: reason.seconds)
-    return reasons[0]
+        return min(waiting, key=lambda error: error.seconds)
+    return errors[0]
+
+
+def _log_failure(choice: Choice, error: Exception) -> None:
+    if isinstance(error, SwitchboardError):
+        log.warning("ai_passed_over", account=_name(choice), reason=str(error))
+    else:
+        log.error("ai_provider_broken", account=_name(choice), exc_info=error)
+
+
+def _name(choice: Choice) -> str:
+    return choice.name or choice.provider
+
+
+def _code(error: Exception) -> str:
+    return str(getattr(error, "code", "") or type(error).__name__)

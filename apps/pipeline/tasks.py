@@ -18,10 +18,10 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from apps.accounts.models import UsageRecord
 from apps.accounts.services import log_usage
-from apps.ai.base import Turn
 from apps.ai.prices import cost
 from apps.channels import registry as channels
 from apps.channels.base import ContactChange, IncomingMessage
@@ -47,6 +47,9 @@ from apps.pipeline.asking import ask
 from apps.pipeline.routing import Route, delivery_jobs, longest_text, routes_of
 from apps.pipeline.turns import TurnItem, TurnPayload, details, read_turns
 from apps.pipeline.watching import watched
+
+SPARE = 0.2
+"""Seconds of a person's patience in which a turn that nobody answered is written down."""
 
 
 class ReceiveMessage(JobTask):
@@ -137,16 +140,15 @@ class GenerateReply(JobTask):
     def read(self, jobs: list[ClaimedJob]) -> dict[int, Any | Ending]:
         items = read_turns([job.data for job in jobs])
         for job in jobs:
-            item, left = items[job.data], job.seconds_left
-            if item and left is not None:
-                item.turn = _within(item, left)
+            if item := items[job.data]:
+                _set_time(item, job.seconds_left, self.time_limit)
         # Nothing to answer: an earlier turn has answered this message too.
         return {job.id: items[job.data] or Complete() for job in jobs}
 
     async def call(self, item: TurnItem) -> dict[str, Any]:
         started = time.monotonic()
         async with watched(item.channel, item.listener) as draft:
-            answer, choice = await ask(item.turn, item.choices, draft)
+            answer, choice, passed_over = await ask(item.turn, item.choices, draft, ends_at=item.ends_at)
         price = cost(answer.model, answer.tokens_in, answer.tokens_out)
         # What was asked travels with the answer: it may be written later, when the person has gone on.
         return {
@@ -154,6 +156,7 @@ class GenerateReply(JobTask):
             "provider": choice.provider,
             "account": choice.name,
             "cost": None if price is None else float(price),
+            "passed_over": list(passed_over),
             "seconds": round(time.monotonic() - started, 3),
             "in_reply_to": item.in_reply_to,
             "answered_up_to": item.answered_up_to,
@@ -231,18 +234,21 @@ def _parts(one: Done) -> list[NewMessage]:
     ]
 
 
-def _within(item: TurnItem, seconds: float) -> Turn:
-    return replace(item.turn, timeout_seconds=max(0.1, seconds))
+def _set_time(item: TurnItem, left: float | None, limit: float) -> None:
+    """Let the AI end before the ledger ends the call: only then is it known, and counted, who kept us waiting."""
+    seconds = min(item.turn.timeout_seconds, limit, limit if left is None else left) - SPARE
+    item.ends_at = time.monotonic() + seconds
+    item.turn = replace(item.turn, timeout_seconds=max(0.1, seconds))
 
 
 def _last_questions(jobs: list[ClaimedJob]) -> dict[int, Message]:
     """The message each turn was to answer, with its chatbot; none where it has been answered."""
     conversations = {job.data.conversation for job in jobs if job.data.message is None}
     unanswered: dict[int, Message] = {}
-    account = "conversation__account__chatbot"
-    for message in Message.objects.unanswered(conversations).select_related(account):
+    # Without the credentials: a key that can't be decrypted must not keep the fallback back.
+    for message in _with_chatbot(Message.objects.unanswered(conversations)):
         unanswered[message.conversation_id] = message  # the last one stays
-    by_key = Message.objects.select_related(account).in_bulk(
+    by_key = _with_chatbot(Message.objects.all()).in_bulk(
         [job.data.message for job in jobs if job.data.message]
     )
     found = {
@@ -250,6 +256,12 @@ def _last_questions(jobs: list[ClaimedJob]) -> dict[int, Message]:
         for job in jobs
     }
     return {job_id: message for job_id, message in found.items() if message}
+
+
+def _with_chatbot(messages: QuerySet[Message]) -> QuerySet[Message]:
+    return messages.select_related("conversation__account__chatbot").defer(
+        "conversation__account__credentials"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from apps.conversations import facts
 from apps.conversations.facts import AccountFacts, ChatbotFacts, Choice
 from apps.conversations.models import Message
 from apps.conversations.statements import records, rows, statements
+from apps.conversations.text import storable
 from apps.knowledge.search import has_items, search_many
 
 CONTEXT = 10
@@ -40,6 +42,8 @@ class TurnItem:
     in_reply_to: int
     answered_up_to: int | None
     """The position up to which this turn answers; None where each message is answered by itself."""
+    ends_at: float = math.inf
+    """When the answer must be there (monotonic)."""
 
 
 class Line(NamedTuple):
@@ -70,7 +74,8 @@ def read_turns(payloads: Sequence[TurnPayload]) -> dict[TurnPayload, TurnItem | 
     bases: list[tuple[int, TurnItem]] = []
     for payload, some in lines.items():
         account = accounts.get(some[0].account) if some else None
-        items[payload] = item = _item(payload, some, account, chatbots) if account else None
+        chatbot = chatbots.get(account.chatbot) if account else None
+        items[payload] = item = _item(payload, some, account, chatbot) if account and chatbot else None
         if item and account and any(_uses_knowledge(choice.provider) for choice in item.choices):
             bases.append((account.chatbot, item))
     _add_knowledge(bases)
@@ -104,7 +109,7 @@ def _ordered(lines: list[Line], position: int | None) -> list[Line]:
 
 
 def _item(
-    payload: TurnPayload, lines: list[Line], account: AccountFacts, chatbots: dict[int, ChatbotFacts]
+    payload: TurnPayload, lines: list[Line], account: AccountFacts, chatbot: ChatbotFacts
 ) -> TurnItem | None:
     asked = [line for line in lines if line.direction == Message.Direction.IN]
     if payload.message is not None:
@@ -113,7 +118,7 @@ def _item(
         asked = [line for line in asked if line.position > line.answered_position]
     if not asked:
         return None
-    chatbot, last = chatbots[account.chatbot], asked[-1]
+    last = asked[-1]
     # What is asked stands last, also where the answer to something earlier, or a fallback, came after it.
     open_ones = {line.pk for line in asked}
     lines = sorted(lines, key=lambda line: line.pk in open_ones)
@@ -158,6 +163,14 @@ def _with_passages(turn: Turn, passages: list[Passage]) -> Turn:
 
 
 def details(result: dict[str, Any]) -> dict[str, Any]:
-    """What is kept beside a reply: who wrote it and what it cost."""
-    kept = ("provider", "account", "model", "tokens_in", "tokens_out", "seconds", "cost", "estimated")
-    return {name: result[name] for name in kept if result.get(name) not in (None, "", False)}
+    """What is kept beside a reply: who wrote it, what it cost (nothing is kept too: 0), and who was asked in vain."""
+    kept = (
+        *("provider", "account", "model", "tokens_in", "tokens_out", "seconds", "cost", "estimated"),
+        "passed_over",
+    )
+    found = {name: result.get(name) for name in kept}
+    return {
+        name: storable(value) if isinstance(value, str) else value
+        for name, value in found.items()
+        if value is not None and value is not False and value not in ("", [])
+    }

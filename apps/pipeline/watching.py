@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 
 import structlog
 
+from apps.ai.base import OnText
 from apps.channels import registry as channels
 from apps.channels.base import Channel, Listener
 
@@ -29,14 +30,19 @@ class Draft:
     def __init__(self) -> None:
         self.text = ""
         self.changed = asyncio.Event()
+        self._writer: object = None
 
-    def add(self, piece: str) -> None:
-        self.text += piece
-        self.changed.set()
-
-    def restart(self) -> None:
-        """Somebody else begins to answer."""
+    def begin(self) -> OnText:
+        """Somebody begins to answer, from the first word; what is still to come of whoever tried before is left out."""
         self.text = ""
+        self._writer = writer = object()
+
+        def add(piece: str) -> None:
+            if self._writer is writer:
+                self.text += piece
+                self.changed.set()
+
+        return add
 
 
 @contextlib.asynccontextmanager
@@ -59,7 +65,7 @@ async def watched(channel_name: str, listener: Listener) -> AsyncIterator[Draft 
 
 async def _type(channel: Channel, listener: Listener, seconds: float) -> None:
     try:
-        while True:
+        while not _is_over():
             async with asyncio.timeout(LONGEST_CALL):
                 await channel.typing(listener)
             await asyncio.sleep(seconds * 0.8)  # renewed before it ends
@@ -69,7 +75,7 @@ async def _type(channel: Channel, listener: Listener, seconds: float) -> None:
 
 async def _show(channel: Channel, listener: Listener, draft: Draft) -> None:
     try:
-        while True:
+        while not _is_over():
             await draft.changed.wait()
             draft.changed.clear()
             if draft.text:
@@ -77,6 +83,12 @@ async def _show(channel: Channel, listener: Listener, draft: Draft) -> None:
             await asyncio.sleep(SHOW_EVERY)
     except Exception as error:
         log.debug("draft_not_shown", channel=channel.name, error=type(error).__name__)
+
+
+def _is_over() -> bool:
+    """Whether this sign was taken back, also where a channel swallowed the cancellation."""
+    me = asyncio.current_task()
+    return me is None or me.cancelling() > 0
 
 
 def _channel(name: str) -> Channel | None:
