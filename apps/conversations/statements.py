@@ -45,12 +45,14 @@ class Statements:
         # The open conversation of each sender, with what the way of a message needs of account and chatbot.
         self.open = f"""
             SELECT ct.account_id, ct.external_id, c.id, c.public_id, ct.id, ct.name, ct.closed_at IS NOT NULL,
-                a.channel, a.debounce_seconds, a.is_active AND b.is_active, b.max_wait, b.answer_each_message
+                a.channel, a.debounce_seconds, a.is_active AND b.is_active AND cu.is_active, b.max_wait,
+                b.answer_each_message
             FROM {d.records("%(senders)s", SENDERS, "s")}
             JOIN conversations_contact ct ON ct.account_id = s.account AND ct.external_id = s.external_id
             JOIN conversations_conversation c ON c.contact_id = ct.id AND c.state = 'open'
             JOIN conversations_channelaccount a ON a.id = ct.account_id
-            JOIN conversations_chatbot b ON b.id = a.chatbot_id"""
+            JOIN conversations_chatbot b ON b.id = a.chatbot_id
+            JOIN accounts_customer cu ON cu.id = b.customer_id"""
 
         # Make room for new messages: locks the conversations in the order of their keys, so that two groups can't
         # wait for each other, and returns the positions from which they count on.

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.channels import registry as channels
@@ -28,7 +28,7 @@ class Sender(NamedTuple):
 class OpenConversation(NamedTuple):
     """An open conversation, with what the way of a message needs of its contact, account and chatbot.
 
-    `is_answered`: account and chatbot are switched on. `max_wait` in seconds.
+    `is_answered`: account, chatbot and customer are switched on. `max_wait` in seconds.
     """
 
     pk: int
@@ -146,8 +146,7 @@ def _rename(senders: Sequence[Sender], found: dict[Key, OpenConversation]) -> No
         if conversation.contact_closed:
             closed.add(conversation.contact)
     if named:
-        contacts = Contact.objects.filter(pk__in=named).order_by("pk").select_for_update(no_key=True)
-        Contact.objects.filter(pk__in=contacts.values("pk")).update(name=TextByKey(named))
+        _lowest_first(Contact.objects.filter(pk__in=named)).update(name=TextByKey(named))
     if closed:
         reopen_contacts(closed)
 
@@ -162,25 +161,33 @@ def contacts_by_id(*, account_id: int, external_id: str) -> list[int]:
 def close_contacts(reasons: Mapping[int, str]) -> None:
     """These contacts (keys) can't be written to any more: key -> a short code. Until they write again."""
     if reasons:
-        Contact.objects.filter(pk__in=list(reasons), closed_at=None).update(
-            closed_at=timezone.now(), closed_reason=TextByKey(reasons)
+        codes = {pk: storable(code)[:100] or "closed" for pk, code in reasons.items()}
+        _lowest_first(Contact.objects.filter(pk__in=list(reasons), closed_at=None)).update(
+            closed_at=timezone.now(), closed_reason=TextByKey(codes)
         )
 
 
 def reopen_contacts(pks: Iterable[int]) -> None:
     """These contacts (keys) can be written to again."""
-    Contact.objects.filter(pk__in=sorted(set(pks))).update(closed_at=None, closed_reason="")
+    _lowest_first(Contact.objects.filter(pk__in=sorted(set(pks)))).update(closed_at=None, closed_reason="")
+
+
+def _lowest_first(contacts: QuerySet[Contact]) -> QuerySet[Contact]:
+    """The same rows, locked in the order of their keys: two updates of overlapping rows can't deadlock."""
+    return contacts.filter(pk__in=contacts.order_by("pk").select_for_update(no_key=True).values("pk"))
 
 
 def move_contact(*, account_id: int, external_id: str, to: str) -> None:
     """The channel has a new id for a contact. If there is a contact by the new id already, it stays, and what is
     written to the old one ends as a failure that says so."""
-    taken = Contact.objects.filter(account_id=account_id, external_id=to)
+    to = _short(to)
+    if to == external_id:
+        return
     with transaction.atomic():
         contact = Contact.objects.filter(account_id=account_id, external_id=external_id).first()
         if contact is None:
             return
-        if taken.exists():
+        if Contact.objects.filter(account_id=account_id, external_id=to).exists():
             close_contacts({contact.pk: "moved"})
             return
         contact.external_id = to
