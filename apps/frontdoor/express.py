@@ -18,7 +18,7 @@ from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.http.request import split_domain_port, validate_host
 from pydantic import ValidationError
 
@@ -30,6 +30,7 @@ from apps.frontdoor.auth import bearer
 from apps.frontdoor.schemas import MessageIn
 
 PATH = "/api/v1/messages"
+LONGEST_LENGTH = 16  # digits of a Content-Length
 LONGEST_WAIT = 30.0
 """Seconds until somebody whose message is not committed is told that it may have been stored."""
 
@@ -54,6 +55,8 @@ async def take(scope: Scope, receive: Receive, send: Send, django: Application) 
         await django(scope, receive, send)
         return
     body = await _whole_body(receive)
+    if body is None:
+        return  # the caller has left, and what came may not be all
     arrival = await _arrival(scope, secret, body)
     if arrival is None:
         await django(scope, _again(body, receive), send)
@@ -68,7 +71,8 @@ async def _stored(arrival: inbox.Arrival) -> tuple[int, bytes, bytes, Headers]:
     """Wait for the commit; the answer as status, content type, body and further headers."""
     try:
         async with asyncio.timeout(LONGEST_WAIT):
-            (receipt,) = await asyncio.wrap_future(inbox.group.put([arrival]))
+            # Shielded: cancelled, it would be committed all the same, and its group could not tell the others.
+            (receipt,) = await asyncio.shield(asyncio.wrap_future(inbox.group.put([arrival])))
         if not receipt.conflict:
             return 202, JSON, b'{"id": "%s", "status": "accepted"}' % str(receipt.public_id).encode(), []
         problem = conflict()
@@ -89,7 +93,7 @@ async def _arrival(scope: Scope, secret: str, body: bytes) -> inbox.Arrival | No
             ("account", payload.account), lookups.account_by_public_id, payload.account
         )
         return arrival_of(key, payload, account, _header(scope, b"idempotency-key"))
-    except (ValidationError, problems.Problem, DatabaseError):
+    except (ValidationError, problems.Problem, DatabaseError, InterfaceError):
         return None
 
 
@@ -117,11 +121,15 @@ def _secret_of_plain_head(scope: Scope) -> str | None:
     """The API key that a request brings whose head needs nobody's word; None where Django must look at it."""
     secret, kind, length, host = "", b"", -1, b""
     secure = scope.get("scheme") == "https"
+    seen: set[bytes] = set()
     for name, value in scope["headers"]:
+        if name in seen and name in _read_here():
+            return None  # Django reads both as one, joined; we would choose
+        seen.add(name)
         if name == b"content-type":
             kind = value
         elif name == b"content-length":
-            length = int(value) if value.isdigit() else -1
+            length = int(value) if value.isdigit() and len(value) < LONGEST_LENGTH else -1
         elif name == b"host":
             host = value
         elif name == b"x-api-key":
@@ -140,6 +148,14 @@ def _secret_of_plain_head(scope: Scope) -> str | None:
         and (secure or not settings.SECURE_SSL_REDIRECT)
     )
     return secret if in_order else None
+
+
+@cache
+def _read_here() -> frozenset[bytes]:
+    """The headers that this lane reads."""
+    names = {b"content-type", b"content-length", b"host", b"x-api-key", b"authorization", b"idempotency-key"}
+    proxy = _proxy_says_secure()
+    return frozenset(names | ({proxy[0]} if proxy else set()))
 
 
 @lru_cache(maxsize=256)
@@ -178,14 +194,16 @@ def _header(scope: Scope, wanted: bytes) -> str | None:
     return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), None)
 
 
-async def _whole_body(receive: Receive) -> bytes:
-    """The body as it came; cut short where the caller left, which no message survives."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body"):
+async def _whole_body(receive: Receive) -> bytes | None:
+    """The body as it came; None where the caller left in the middle of it."""
+    pieces: list[bytes] = []
+    while True:
         message = await receive()
-        body += message.get("body", b"")
-    return body
+        if message["type"] == "http.disconnect":
+            return None
+        pieces.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(pieces)
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -8,6 +8,7 @@ Providers repeat what is not answered with 2xx, so everything that is ours (the 
 everything that a repeat would not mend is not.
 """
 
+import hashlib
 import json
 import uuid
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.channels import registry as channels
@@ -33,6 +34,8 @@ from apps.conversations.text import storable
 from apps.frontdoor import inbox, lookups, problems
 from apps.frontdoor.lookups import Account, Receiver
 from apps.jobs.storable import as_json
+
+LONGEST_ID = 255
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +54,8 @@ def receive(request: HttpRequest, channel: str, account: uuid.UUID) -> HttpRespo
     except RequestDataTooBig:
         largest = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         return problems.response(413, f"The body is larger than {largest} bytes (MAX_BODY_BYTES).")
+    except UnreadablePostError:
+        return problems.response(400, "The body did not arrive.")  # nobody hears it: the caller has left
     except Unverified as error:
         log.warning("webhook_unverified", channel=channel, account=str(account), reason=str(error))
         return problems.response(401, f"{error}.")
@@ -82,11 +87,11 @@ def _arrival(account: Account, event: ProviderEvent) -> inbox.Arrival:
             change = ("reopened", "")
         case ContactMoved():
             change = ("moved", event.to)
-    sender = storable(event.sender)
+    sender = storable(event.sender)[:LONGEST_ID]
     raw: dict[str, Any] = json.loads(as_json(event.raw))
     return inbox.Arrival(
         account=account,
-        event_id=storable(event.event_id),
+        event_id=_event_id(event),
         sender=sender,
         text=text,
         sender_name=name,
@@ -96,3 +101,11 @@ def _arrival(account: Account, event: ProviderEvent) -> inbox.Arrival:
         is_known=not isinstance(event, Unknown),
         raw=raw,
     )
+
+
+def _event_id(event: ProviderEvent) -> str:
+    """The provider's id, as it fits; cut off, two events might become one."""
+    event_id = storable(event.event_id)
+    if event_id == event.event_id and len(event_id) <= LONGEST_ID:
+        return event_id
+    return "sha256:" + hashlib.sha256(event.event_id.encode("utf-8", "surrogatepass")).hexdigest()
