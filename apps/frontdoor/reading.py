@@ -168,13 +168,36 @@ def _reply_to(found: Message) -> ReplyOut | None:
     )
     if reply is None:
         return None
+    parts = _parts_of(reply)
     return ReplyOut(
-        id=reply.public_id,
-        text=reply.text,
-        status=reply.status,
+        id=parts[0].public_id,
+        text="\n\n".join(part.text for part in parts),
+        status=_together([part.status for part in parts]),
+        parts=len(parts),
         is_fallback=reply.is_fallback,
-        created_at=reply.created_at,
+        created_at=parts[0].created_at,
     )
+
+
+def _parts_of(reply: Message) -> list[Message]:
+    """The messages of one answer, in its order; one that failed and arrived after all stands behind the others."""
+    if reply.details.get("parts", 1) == 1:
+        return [reply]
+    siblings = Message.objects.filter(
+        conversation=reply.conversation_id, direction=Message.Direction.OUT, in_reply_to=reply.in_reply_to_id
+    )
+    by_part: dict[int, Message] = {}
+    for row in siblings.after(reply.position - 1):
+        if row.details.get("parts") == reply.details["parts"]:
+            by_part.setdefault(row.details["part"], row)
+    return [by_part[part] for part in sorted(by_part)]
+
+
+def _together(statuses: list[str]) -> str:
+    """How far an answer of several messages has got: failed where one has, else as far as the last of them."""
+    if Message.Status.FAILED in statuses:
+        return Message.Status.FAILED
+    return min(statuses, key=[str(one) for one in Message.RANKING].index)
 
 
 def _line(row: Message) -> LineOut:

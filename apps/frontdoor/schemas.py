@@ -87,9 +87,21 @@ class Accepted(BaseModel):
 
 
 class ReplyOut(BaseModel):
-    id: UUID = Field(examples=[EXAMPLE_REPLY_ID])
-    text: str = Field(examples=["We open at nine."])
-    status: str = Field(description="pending, sent, delivered, read or failed", examples=["sent"])
+    """The answer as a whole, also where the channel needed several messages for it."""
+
+    id: UUID = Field(
+        description="The message it stands in, or the first of them.", examples=[EXAMPLE_REPLY_ID]
+    )
+    text: str = Field(
+        description="The whole answer; its parts, where there are several, with a blank line between them.",
+        examples=["We open at nine."],
+    )
+    status: str = Field(
+        description="pending, sent, delivered, read or failed; of several messages failed where one failed, else what "
+        "all of them have reached",
+        examples=["sent"],
+    )
+    parts: int = Field(1, description="How many messages it took.", examples=[1])
     is_fallback: bool = Field(description="Whether the AI could not answer in time.", examples=[False])
     created_at: datetime
 
