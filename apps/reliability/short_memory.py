@@ -50,7 +50,10 @@ class ShortMemory(Generic[K, V]):
                 found[key] = known
         if missing:
             asked_at = time.monotonic()
-            for key, value in find(missing).items():
+            answers = find(missing)
+            for key in missing - answers.keys():
+                self._known.pop(key, None)  # gone; some of it is secret, so it does not stay
+            for key, value in answers.items():
                 found[key] = value
                 self._keep(key, value, asked_at)
         return found
