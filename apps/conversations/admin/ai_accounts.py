@@ -10,7 +10,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminURLInputWidget, UnfoldBooleanSwitchWidget
+from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from apps.ai import registry as providers
 from apps.conversations.admin import fields
@@ -32,13 +32,6 @@ def credential_names() -> dict[str, list[str]]:
 class AiAccountForm(forms.ModelForm):
     """A field for each credential that some provider wants; empty leaves what is stored."""
 
-    base_url = forms.URLField(
-        required=False,
-        assume_scheme="https",
-        max_length=500,
-        help_text=AiAccount._meta.get_field("base_url").help_text,
-        widget=UnfoldAdminURLInputWidget({"class": "max-w-2xl"}),
-    )
     forget = forms.BooleanField(
         required=False,
         label="Forget what is stored",

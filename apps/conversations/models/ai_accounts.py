@@ -1,8 +1,10 @@
 """Accounts with AI providers, and in which order a chatbot asks them."""
 
 from typing import ClassVar
+from urllib.parse import urlsplit
 from uuid import uuid4
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
@@ -10,6 +12,19 @@ from django.utils import timezone
 from apps.accounts.models import Customer
 from apps.conversations.models.chatbots import Chatbot
 from apps.reliability.encryption import EncryptedJSONField
+
+
+def check_server_address(address: str) -> None:
+    """Raise ValidationError for what is no address of a server. A name without a dot is one (http://ollama:11434)."""
+    try:
+        parts = urlsplit(address)
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one or "@" in urlsplit(address).netloc or not address.isprintable() or " " in address:
+        raise ValidationError(
+            "It is no address such as http://127.0.0.1:11434/v1; the key goes into the credentials."
+        )
 
 
 class AiAccount(models.Model):
@@ -24,9 +39,10 @@ class AiAccount(models.Model):
     provider = models.CharField(
         max_length=50, help_text="A name in the registry of providers, such as openai."
     )
-    base_url = models.URLField(
+    base_url = models.CharField(
         blank=True,
         max_length=500,
+        validators=[check_server_address],
         help_text="For your own server, such as http://127.0.0.1:11434/v1. Empty: the provider's.",
     )
     model = models.CharField(max_length=200, blank=True, help_text="Which model answers.")

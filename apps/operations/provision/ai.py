@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from apps.accounts.models import Customer
 from apps.ai import registry as providers
@@ -24,10 +23,9 @@ def put_account(wanted: AiAccountWanted, customer: Customer, report: Report) -> 
             raise ProvisionError(wanted.where, f"a new AI account needs its provider: {known}")
         row = AiAccount(customer=customer, name=wanted.name)
     if "base_url" in values:
-        values["base_url"] = _address(values["base_url"], wanted)
+        values["base_url"] = values["base_url"].rstrip("/")
     values |= _new_credentials(row, wanted)
-    # The model's own check of an address wants a dot in the host's name: http://ollama:11434 has none.
-    account, done = put(row, values, wanted.where, unchecked=["base_url"])
+    account, done = put(row, values, wanted.where)
     report.note(f"AI account {account.name} ({account.provider}, {account.model or 'its own model'})", done)
     if not account.model:
         report.say(
@@ -51,20 +49,6 @@ def _new_credentials(row: AiAccount, wanted: AiAccountWanted) -> dict[str, Any]:
     credentials = {**stored, **wanted.credentials}
     row.credentials = stored
     return {"credentials": credentials} if credentials != stored else {}
-
-
-def _address(address: str, wanted: AiAccountWanted) -> str:
-    try:
-        parts = urlsplit(address)
-        is_right = not address or (
-            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        )
-    except ValueError:
-        is_right = False
-    if not is_right or len(address) > 500 or "@" in urlsplit(address).netloc:
-        message = "is no address such as http://127.0.0.1:11434/v1; the key goes into credentials"
-        raise ProvisionError(f"{wanted.where} › base_url", message, key="base_url")
-    return address.rstrip("/")
 
 
 def put_order(wanted: ChatbotWanted, chatbot: Chatbot, report: Report) -> list[str]:

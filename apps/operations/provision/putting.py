@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
@@ -23,12 +23,10 @@ def only(rows: QuerySet[AnyModel], where: str, what: str) -> AnyModel | None:
     return found[0] if found else None
 
 
-def put(
-    row: AnyModel, values: Mapping[str, Any], where: str, *, unchecked: Collection[str] = ()
-) -> tuple[AnyModel, Done]:
+def put(row: AnyModel, values: Mapping[str, Any], where: str) -> tuple[AnyModel, Done]:
     """Give `row` these values and save it if that changes anything; a row without a key is created.
 
-    Raises ProvisionError with the model's own words; `unchecked` names fields that the caller has checked.
+    Raises ProvisionError with the model's own words.
     """
     is_new = row.pk is None
     changed = tuple(name for name, value in values.items() if is_new or getattr(row, name) != value)
@@ -37,7 +35,7 @@ def put(
     if not changed and not is_new:
         return row, Done("unchanged")
     try:
-        row.full_clean(exclude={"credentials", *unchecked})
+        row.full_clean(exclude={"credentials"})
     except ValidationError as problem:
         words = [
             f"{name}: {' '.join(found)}" if name != "__all__" else " ".join(found)
