@@ -25,7 +25,7 @@ from apps.operations.checks import stop_if_wrong  # noqa: E402
 from apps.reliability import garbage  # noqa: E402
 
 stop_if_wrong()
-django_application: Any = WSGIMiddleware(wsgi_application, workers=settings.WEB_THREADS)
+threads: Any = WSGIMiddleware(wsgi_application, workers=settings.WEB_THREADS)
 # Each web process writes beside its requests when its API keys were used.
 last_used.start()
 garbage.settle()
@@ -47,6 +47,15 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await express.take(scope, receive, send, django_application)
     else:
         await django_application(scope, receive, send)
+
+
+async def django_application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Django. Its threads ask for the body by a coroutine of the event loop's, and granian's `receive` gives none."""
+
+    async def received() -> MutableMapping[str, Any]:
+        return await receive()
+
+    await threads(scope, received, send)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

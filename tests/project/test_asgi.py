@@ -4,6 +4,7 @@ import asyncio
 import importlib
 
 import pytest
+from a2wsgi import WSGIMiddleware
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +59,34 @@ def test_lifespan(asgi):
 
     asyncio.run(asgi.application({"type": "lifespan"}, receive, send))
     assert answered == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+def test_django_gets_the_body_also_from_a_server_whose_receive_is_no_coroutine(asgi, monkeypatch):
+    """granian's gives a future, and only to the event loop itself."""
+    read, here = [], []
+
+    def application(environ, start_response):
+        read.append(environ["wsgi.input"].read(100))
+        start_response("204 No Content", [])
+        return []
+
+    def receive():
+        here.append(asyncio.get_running_loop())
+        given = here[-1].create_future()
+        given.set_result({"type": "http.request", "body": b"all of it", "more_body": False})
+        return given
+
+    async def send(message):
+        pass
+
+    monkeypatch.setattr(asgi, "threads", WSGIMiddleware(application))
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/x",
+        "query_string": b"",
+        "headers": [],
+        "http_version": "1.1",
+    }
+    asyncio.run(asgi.application(scope, receive, send))
+    assert read == [b"all of it"]
