@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 from apps.jobs.dialect import Dialect, dialect
 from apps.reliability.prepared import preparing_cursor
@@ -107,6 +108,11 @@ def rows(text: str, **parameters: Any) -> list[tuple[Any, ...]]:
         cursor.execute(text, parameters)
         found: list[tuple[Any, ...]] = cursor.fetchall()
     return found
+
+
+def as_uuid(value: UUID | str) -> UUID:
+    """A UUID as it comes out of one of these statements: SQLite has it as text without dashes."""
+    return value if isinstance(value, UUID) else UUID(value)
 
 
 @cache

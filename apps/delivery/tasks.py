@@ -17,7 +17,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -29,7 +28,7 @@ from apps.channels.base import Outgoing
 from apps.conversations import facts
 from apps.conversations.models import ChannelAccount, Message
 from apps.conversations.services import Failure, close_contacts, mark_failed, mark_sent, move_contact
-from apps.conversations.statements import records, rows, statements
+from apps.conversations.statements import as_uuid, records, rows, statements
 from apps.jobs.claimed import ClaimedJob
 from apps.jobs.endings import Complete, Ending, Fail, Postponed
 from apps.jobs.models import Job
@@ -188,8 +187,8 @@ def _parcel(row: Sequence[Any], account: facts.AccountFacts | None) -> Parcel | 
         )
     return Parcel(
         Outgoing(
-            message_id=_dashed(public_id),
-            conversation_id=_dashed(conversation),
+            message_id=str(as_uuid(public_id)),
+            conversation_id=str(as_uuid(conversation)),
             recipient=recipient,
             text=text,
             credentials=account.credentials,
@@ -197,13 +196,8 @@ def _parcel(row: Sequence[Any], account: facts.AccountFacts | None) -> Parcel | 
             options=account.options,
         ),
         account=account_pk,
-        reference=f"message:{_dashed(public_id)}",
+        reference=f"message:{as_uuid(public_id)}",
     )
-
-
-def _dashed(public_id: UUID | str) -> str:
-    """A UUID as text; SQLite has it without dashes."""
-    return str(public_id if isinstance(public_id, UUID) else UUID(public_id))
 
 
 def _breaker_of(parcel: Parcel) -> str:

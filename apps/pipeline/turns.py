@@ -13,7 +13,7 @@ from apps.channels.base import Listener
 from apps.conversations import facts
 from apps.conversations.facts import AccountFacts, ChatbotFacts, Choice
 from apps.conversations.models import Message
-from apps.conversations.statements import records, rows, statements
+from apps.conversations.statements import as_uuid, records, rows, statements
 from apps.conversations.text import storable
 from apps.knowledge.search import has_items, search_many
 
@@ -125,7 +125,9 @@ def _item(
     return TurnItem(
         conversation=last.conversation,
         channel=account.channel,
-        listener=Listener(str(last.public_id), last.recipient, account.credentials, account.public_id),
+        listener=Listener(
+            str(as_uuid(last.public_id)), last.recipient, account.credentials, account.public_id
+        ),
         choices=chatbot.choices,
         turn=Turn(
             lines=tuple(

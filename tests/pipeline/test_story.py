@@ -14,7 +14,9 @@ from apps.jobs.enqueueing import enqueue
 from apps.jobs.models import Job
 from apps.jobs.settling import settle
 from apps.jobs.task import get_task
+from apps.pipeline.turns import TurnPayload, read_turns
 from tests.factories.conversations import ChannelAccountFactory
+from tests.factories.jobs import WorkerFactory
 from tests.factories.knowledge import KnowledgeItemFactory
 from tests.jobs.running import claim, run
 from tests.pipeline.conftest import Talk
@@ -236,3 +238,17 @@ def test_a_message_that_somebody_else_stored_is_routed_to_its_channel(talk, chan
     enqueue("pipeline.route_reply", {"message": reply.pk})
     drain()
     assert [outgoing.message_id for outgoing in channel.sent] == [str(reply.public_id)] * 2
+
+
+def test_whoever_shows_the_growing_answer_is_told_the_ids_as_the_api_writes_them(talk, ai, channel):
+    talk.say("Hi")
+    worker = WorkerFactory()
+    run(
+        claim("pipeline.receive_message", worker=worker.pk), worker=worker.pk, task="pipeline.receive_message"
+    )
+    turn = TurnPayload(Conversation.objects.get().pk)
+    listener = read_turns([turn])[turn].listener
+    conversation = Conversation.objects.select_related("account", "contact").get()
+    assert listener.conversation_id == str(conversation.public_id)
+    assert listener.account == str(conversation.account.public_id)
+    assert listener.recipient == conversation.contact.external_id

@@ -13,7 +13,7 @@ from apps.channels import registry as channels
 from apps.conversations.lookups import TextByKey
 from apps.conversations.models import Contact, Conversation
 from apps.conversations.models.conversations import token_hash
-from apps.conversations.statements import records, rows, statements
+from apps.conversations.statements import as_uuid, records, rows, statements
 from apps.conversations.text import storable
 
 
@@ -116,10 +116,10 @@ def _find(keys: set[Key]) -> dict[Key, OpenConversation]:
 
 def _open(row: list[Any]) -> OpenConversation:
     pk, public_id, contact, name, closed, channel, debounce, answered, max_wait, each = row
-    # SQLite has numbers for booleans and text for a UUID.
-    public_id = public_id if isinstance(public_id, UUID) else UUID(public_id)
+    # SQLite has numbers for booleans.
+    closed, answered, each = bool(closed), bool(answered), bool(each)
     return OpenConversation(
-        pk, public_id, contact, name, bool(closed), channel, debounce, bool(answered), max_wait, bool(each)
+        pk, as_uuid(public_id), contact, name, closed, channel, debounce, answered, max_wait, each
     )
 
 
