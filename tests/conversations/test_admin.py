@@ -5,8 +5,8 @@ from django.db import transaction
 from django.urls import reverse
 
 from apps.conversations.models import ChannelAccount, Message
-from apps.conversations.services import Failure, NewMessage, add_messages, mark_failed
-from tests.factories.conversations import ChannelAccountFactory, ContactFactory, ConversationFactory
+from apps.conversations.services import Failure, NewMessage, mark_failed
+from tests.factories.conversations import ChannelAccountFactory, ContactFactory, ConversationFactory, added
 
 SECRET = "planted-secret"
 
@@ -15,7 +15,7 @@ SECRET = "planted-secret"
 def conversation(db):
     conversation = ConversationFactory(contact=ContactFactory(name="Ada <script>"))
     with transaction.atomic():
-        said = add_messages(
+        said = added(
             [
                 NewMessage(conversation_id=conversation.pk, direction="in", text="<b>Hello</b>"),
                 NewMessage(conversation_id=conversation.pk, direction="out", text="Sorry.", is_fallback=True),
@@ -36,7 +36,7 @@ def test_every_page_opens(admin_client, conversation, model, django_assert_max_n
 
 def test_a_conversation_reads_as_a_transcript(admin_client, conversation, django_assert_max_num_queries):
     with transaction.atomic():
-        add_messages(
+        added(
             [NewMessage(conversation_id=conversation.pk, direction="in", text=f"more {n}") for n in range(50)]
         )
     address = reverse("admin:conversations_conversation_change", args=[conversation.pk])
