@@ -18,11 +18,10 @@ import contextlib
 import json
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import structlog
-from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
+from django.db import DatabaseError, InterfaceError, OperationalError
 from ninja.responses import NinjaJSONEncoder
 
 from apps.frontdoor import origins, problems, reading
@@ -30,6 +29,7 @@ from apps.frontdoor.auth import bearer, visitor_for
 from apps.frontdoor.edge import CORS, PREFLIGHT
 from apps.frontdoor.hub import Hub, Listener, TooManyListeners
 from apps.frontdoor.lookups import Visitor
+from apps.frontdoor.off_loop import OffLoop
 from apps.frontdoor.schemas import LineOut
 
 HEARTBEAT_SECONDS = 15.0
@@ -48,7 +48,7 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 hub = Hub()
 # A handful of threads with a connection each serves all streams of the process.
-database = ThreadPoolExecutor(max_workers=4, thread_name_prefix="frontdoor-events")
+database = OffLoop("frontdoor-events", threads=4)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,9 +62,9 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
         }
-        visitor = await _in_thread(visitor_for, bearer(headers.get("authorization", "")))
+        visitor = await database.ask(visitor_for, bearer(headers.get("authorization", "")))
         origins.check(headers.get("origin", ""), headers.get("host", ""), visitor.account.allowed_origins)
-        position = await _in_thread(_position, visitor, headers.get("last-event-id", ""))
+        position = await database.ask(_position, visitor, headers.get("last-event-id", ""))
         listener = _join(visitor)
     except problems.Problem as problem:
         await _refuse(send, problem)
@@ -108,7 +108,7 @@ class Stream:
         more = True
         while more:
             try:
-                page = await _in_thread(reading.after, self._conversation, self._position)
+                page = await database.ask(reading.after, self._conversation, self._position)
             except DatabaseError as error:
                 if not self._is_blind:
                     log.warning("live_updates_without_database", error=type(error).__name__)
@@ -183,19 +183,6 @@ def _join(visitor: Visitor) -> Listener:
     except TooManyListeners:
         detail = "This conversation is open in too many places. Close some of them."
         raise problems.Problem(429, detail, {"Retry-After": "30"}) from None
-
-
-async def _in_thread(question: Callable[..., T], *args: Any) -> T:
-    return await asyncio.get_running_loop().run_in_executor(database, _asked, question, args)
-
-
-def _asked(question: Callable[..., T], args: tuple[Any, ...]) -> T:
-    # What Django does around each request: connections that broke or are too old are not used again.
-    close_old_connections()
-    try:
-        return question(*args)
-    finally:
-        close_old_connections()
 
 
 async def _refuse(send: Send, problem: problems.Problem) -> None:

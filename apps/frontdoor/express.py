@@ -13,12 +13,11 @@ that says no and the two ways can't differ in what they refuse. Under WSGI the l
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, close_old_connections
+from django.db import DatabaseError, InterfaceError
 from django.http.request import split_domain_port, validate_host
 from pydantic import ValidationError
 
@@ -27,6 +26,7 @@ from apps.accounts.services import authenticate_api_key, known_api_key
 from apps.frontdoor import inbox, lookups, problems
 from apps.frontdoor.api.messages import arrival_of, conflict
 from apps.frontdoor.auth import bearer
+from apps.frontdoor.off_loop import OffLoop
 from apps.frontdoor.schemas import MessageIn
 
 PATH = "/api/v1/messages"
@@ -44,7 +44,7 @@ T = TypeVar("T")
 JSON = b"application/json; charset=utf-8"
 PROBLEM = problems.CONTENT_TYPE.encode()
 # Who asks for a key or an account that isn't in memory: a few a second, whatever the load.
-database = ThreadPoolExecutor(max_workers=2, thread_name_prefix="frontdoor-express")
+database = OffLoop("frontdoor-express", threads=2)
 _asking: dict[Any, asyncio.Future[Any]] = {}
 
 
@@ -101,20 +101,11 @@ async def _ask(about: Hashable, question: Callable[..., T], *args: Any) -> T:
     """Ask the database on a thread; whoever asks the same meanwhile gets the same answer."""
     asked = _asking.get(about)
     if asked is None:
-        asked = asyncio.get_running_loop().run_in_executor(database, _asked, question, args)
+        asked = database.ask(question, *args)
         _asking[about] = asked
         asked.add_done_callback(lambda _: _asking.pop(about, None))
     answer: T = await asyncio.shield(asked)
     return answer
-
-
-def _asked(question: Callable[..., T], args: tuple[Any, ...]) -> T:
-    # What Django does around each request: connections that broke or are too old are not used again.
-    close_old_connections()
-    try:
-        return question(*args)
-    finally:
-        close_old_connections()
 
 
 def _secret_of_plain_head(scope: Scope) -> str | None:
