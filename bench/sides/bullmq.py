@@ -18,11 +18,13 @@ HERE = ROOT / "bench" / "peers" / "bullmq"
 
 
 def install() -> None:
-    """`npm ci` once. Raises MissingTool without Node 20 or npm."""
+    """What the lock says, once. Raises MissingTool without Node 20 or npm."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         raise MissingTool("node and npm (Node 20.18 or newer) were not found: run with --side switchboard")
     if not (HERE / "node_modules" / "bullmq").exists():
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=HERE, check=True)
+        # Not `npm ci`: it wants the builds for every other platform in the lock, and a mirror may lack some of them.
+        command = ["npm", "install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts"]
+        subprocess.run(command, cwd=HERE, check=True)
 
 
 @dataclass
