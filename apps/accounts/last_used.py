@@ -1,7 +1,7 @@
 """When each API key was last used, written beside the requests and never inside one.
 
 1. A request notes its key: one entry in a dict, at most once a minute for each key.
-2. A thread of the web process, started by `start()` from project/wsgi.py, writes what was noted every few
+2. A thread of the web process, started by `start()` from project/asgi.py, writes what was noted every few
    seconds. Without that thread (tests, commands) nothing is written until somebody calls `flush()`.
 
 What was noted in the last seconds of a process that dies is lost: this is a hint for people who tidy up their

@@ -54,7 +54,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Switchboard]:
-    """Web as in production (WSGI), the live stream at an address of its own. No worker: see `worker`."""
+    """Web as in production, the live stream at an address of its own. No worker: see `worker`."""
     chromium()
     directory = tmp_path_factory.mktemp("house")
     setup = Setup("embedded", directory, None, None)

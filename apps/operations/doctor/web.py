@@ -22,7 +22,7 @@ from apps.operations.doctor.outside import Reply, ask, side_by_side
 DAYS_SOON, DAYS_NOW = 21, 3
 EVENTS = "/api/v1/widget/events"
 STATIC = "admin/css/base.css"
-START = "granian --interface wsgi --port 8000 --blocking-threads 16 project.wsgi:application"
+START = "granian --interface asgi --port 8000 --workers 2 --no-ws project.asgi:application"
 MOST_DOORS = 50
 TELEGRAMS_OWN = "api.telegram.org"
 
