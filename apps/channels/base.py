@@ -152,7 +152,7 @@ class Channel:
 
     def limits(self, outgoing: Outgoing) -> tuple[Limit, ...]:
         """The limits that this send counts against, the account's own first. All workers share them; a Postpone
-        from `send` holds the first one for as long as the provider asked."""
+        from `send` holds the first one for as long as the provider asked. Without any it holds nobody else."""
         return ()
 
     def verify(self, request: WebhookRequest, credentials: Mapping[str, Any]) -> None:
