@@ -106,10 +106,29 @@ def fill() -> dict[str, Any]:
         KnowledgeItem.objects.create(
             chatbot=chatbot, title="Opening hours", text="From 10:00 to 17:00, Sundays too."
         )
+    chat = _website_chat(customers["Blue Bicycles"])
     shown = _conversations(accounts)
     _counters(list(customers.values()))
     letter = _dead_letters(list(customers.values()), shown)
-    return {"user": "olga", "password": PASSWORD, "conversation": shown, "letter": letter}
+    return {"user": "olga", "password": PASSWORD, "conversation": shown, "letter": letter, "chat": chat}
+
+
+def _website_chat(customer: Any) -> str:
+    """A chatbot that answers from its knowledge base, on any page; its public id."""
+    from apps.conversations.models import ChannelAccount, Chatbot
+    from apps.knowledge.models import KnowledgeItem
+
+    chatbot = Chatbot.objects.create(
+        customer=customer, name="Blue Bicycles", greeting="Hello! Ask me about our bicycles."
+    )
+    ChannelAccount.objects.create(chatbot=chatbot, channel="widget", name="Blog")
+    KnowledgeItem.objects.create(
+        chatbot=chatbot,
+        title="Returning a bicycle",
+        text="You can return a bicycle at **any of our stations**, day and night, also in another town:\n\n"
+        "- lock it to a free stand,\n- wait for the green light.\n\nReturning it in another town costs 5.00 more.",
+    )
+    return str(chatbot.public_id)
 
 
 def _conversations(accounts: dict[str, Any]) -> int:

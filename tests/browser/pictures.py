@@ -1,4 +1,4 @@
-"""Pictures of the admin for the documentation, made from a running system:
+"""Pictures of the admin and of the widget for the documentation, made from a running system:
 
     python -m tests.browser.pictures [directory]       (default: docs/pictures)
 
@@ -12,9 +12,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.conftest import ARGUMENTS, chromium
+from tests.browser.site import Site
 from tests.fakes.witness import Witness
 from tests.servers.processes import REPOSITORY, run
 from tests.servers.setups import Setup
@@ -59,6 +60,7 @@ def main(directory: Path) -> None:
                 browser = driver.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
                 for shot in shots(example):
                     _take(browser, house.url, example, directory, *shot)
+                _take_widget(browser, house.url, example, directory)
                 browser.close()
         finally:
             house.close()
@@ -74,9 +76,28 @@ def _take(
     _log_in(page, url, example)
     page.goto(f"{url}/admin/{path}")
     page.wait_for_load_state("networkidle")
-    target = directory / f"{name}.png"
-    page.screenshot(path=target)
+    _save(page, directory / f"{name}.png")
     context.close()
+
+
+def _take_widget(browser: Browser, url: str, example: dict[str, Any], directory: Path) -> None:
+    """Somebody else's page with the chat open and a question answered."""
+    with Site(url) as site:
+        page = browser.new_page(
+            viewport={"width": 960, "height": 640}, color_scheme="light", reduced_motion="reduce"
+        )
+        page.goto(site.embed(example["chat"]))
+        page.locator("switchboard-chat .launch").click()
+        box = page.get_by_role("textbox")
+        box.fill("Can I return the bicycle in another town?")
+        box.press("Enter")
+        expect(page.get_by_role("log")).to_contain_text("green light", timeout=20_000)
+        _save(page, directory / "widget.png")
+        page.close()
+
+
+def _save(page: Page, target: Path) -> None:
+    page.screenshot(path=target)
     weight = target.stat().st_size
     print(f"{target}: {weight // 1000} KB")  # noqa: T201 - a script for people
     if weight > LARGEST:
