@@ -126,7 +126,6 @@ class Channel:
     shows_drafts      whether `show` can show an answer while it is being written
     credentials       what an account needs, for provision, admin and checks
     closing_codes     codes of PermanentError after which the person can't be reached until they write again
-    account_codes     codes of PermanentError after which the whole account can't send until a person mends it
     """
 
     name: ClassVar[str]
@@ -140,7 +139,6 @@ class Channel:
     shows_drafts: ClassVar[bool] = False
     credentials: ClassVar[tuple[Credential, ...]] = ()
     closing_codes: ClassVar[frozenset[str]] = frozenset()
-    account_codes: ClassVar[frozenset[str]] = frozenset()
 
     async def send(self, outgoing: Outgoing) -> Sent:
         """Hand one message to the provider. No database here.

@@ -49,7 +49,6 @@ class TelegramChannel(Channel):
         ),
     )
     closing_codes = frozenset({"bot_blocked", "user_deactivated", "cannot_initiate", "bot_removed"})
-    account_codes = frozenset({"bot_token_invalid"})
 
     async def send(self, outgoing: Outgoing) -> Sent:
         """One sendMessage; a second one where Telegram can't read the markup (then plain) or where the group has
