@@ -190,3 +190,73 @@ def test_order_of_places_is_order_of_commits():
     thread.join(timeout=10)
     assert seen == [[1, 2]]
     assert list(Message.objects.order_by("position").values_list("text", flat=True)) == ["first", "second"]
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_two_transactions_in_either_order_wait_and_neither_fails(order):
+    """Each adds to the same two conversations, one as given, the other turned round. Locked in the order of the keys,
+    the second waits at the first of them; locked as given, they would deadlock."""
+    pks = [conversation.pk for conversation in ConversationFactory.create_batch(2)]
+    together, errors = threading.Barrier(2), []
+
+    def write(mine: list[int]) -> None:
+        try:
+            for _ in range(25):
+                together.wait(timeout=10)
+                with transaction.atomic():
+                    add_messages([incoming(pk, "one") for pk in mine])
+                    add_messages([outgoing(pk, answers_up_to=1) for pk in reversed(mine)])
+        except BaseException as error:
+            errors.append(error)
+            together.abort()
+        finally:
+            connection.close()
+
+    orders = [[pks[order[0]], pks[order[1]]], [pks[order[1]], pks[order[0]]]]
+    threads = [threading.Thread(target=write, args=(mine,)) for mine in orders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert not errors
+    for conversation in Conversation.objects.filter(pk__in=pks):
+        places = list(conversation.messages.order_by("position").values_list("position", "direction"))
+        assert [place for place, _ in places] == list(range(1, 101))
+        # What one transaction added stands together: nobody came in between.
+        assert [direction for _, direction in places] == ["in", "out"] * 50
+        assert conversation.answered_position == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "value", [0, -1, 2**31, 1.5, True, False, None, "", 'it\'s \\ "quoted" 👍', [1, {"a": []}], {}]
+)
+def test_details_of_any_shape_come_back_as_they_were(value):
+    conversation = ConversationFactory()
+    [stored] = added(
+        [NewMessage(conversation_id=conversation.pk, direction="out", text="", details={"value": value})]
+    )
+    stored.refresh_from_db()
+    assert (stored.details, stored.text) == ({"value": value}, "")
+    assert type(stored.details["value"]) is type(value)
+    assert (stored.provider_message_id, stored.error, stored.in_reply_to_id, stored.is_fallback) == (
+        "",
+        "",
+        None,
+        False,
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_transaction_that_is_undone_leaves_no_gap_and_no_count():
+    conversation = ConversationFactory()
+    with transaction.atomic():
+        added([incoming(conversation.pk, "one")])
+    with transaction.atomic():
+        add_messages([incoming(conversation.pk, "lost")])
+        transaction.set_rollback(True)
+    with transaction.atomic():
+        [stored] = added([incoming(conversation.pk, "two")])
+    assert stored.position == 2
