@@ -21,7 +21,7 @@ SECRET_KEY = "planted-secret-key-0123456789-0123456789-0123456789-0123456789"
 ENCRYPTION_KEY = "planted-encryption-key-0123456789-0123456789"
 QUEUES = (
     *("incoming-messages", "ai-processing", "outgoing-messages", "maintenance"),
-    *("recording-send", "widget-send", "survival-bad", "survival-good"),
+    *("recording-send", "widget-send", "telegram-send", "survival-bad", "survival-good"),
 )
 
 OVERSLEPT = """

@@ -3,8 +3,9 @@
 import pytest
 
 from tests.survival.fixtures import FIGURE, figure, house, houses, pytest_generate_tests, run
+from tests.survival.messenger import messenger, messengers
 
-__all__ = ["figure", "house", "houses", "pytest_generate_tests", "run"]
+__all__ = ["figure", "house", "houses", "messenger", "messengers", "pytest_generate_tests", "run"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

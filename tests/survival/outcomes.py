@@ -11,10 +11,12 @@ GRACE = 2.0
 """Seconds between a send's answer and the commit that says so: a kill in between explains a duplicate too."""
 
 
-def failed_sends(house: Switchboard, run: str, *, since: int = 0) -> dict[Question, dict[str, Any]]:
+def failed_sends(
+    house: Switchboard, run: str, *, since: int = 0, task: str = SEND
+) -> dict[Question, dict[str, Any]]:
     """The dead sends of a run, by question."""
     found = {}
-    for job in house.ledger.jobs(SEND, since=since):
+    for job in house.ledger.jobs(task, since=since):
         if job["status"] != "failed":
             continue
         payload = job["payload"] if isinstance(job["payload"], dict) else json.loads(job["payload"])
@@ -25,12 +27,21 @@ def failed_sends(house: Switchboard, run: str, *, since: int = 0) -> dict[Questi
 
 
 def lost_nothing(
-    house: Switchboard, run: str, accepted: list[Question], *, faults: list[float], since: int = 0
+    house: Switchboard,
+    run: str,
+    accepted: list[Question],
+    *,
+    faults: list[float],
+    since: int = 0,
+    sends: list[Call] | None = None,
+    task: str = SEND,
 ) -> tuple[Verdict, dict[Question, dict[str, Any]]]:
     """Assert what must hold after any fault: nothing lost, order kept, and every duplicate or unknown outcome is a
-    send that was in flight at one of the `faults` (moments). Returns the verdict and the unknown ones."""
-    sends = house.witness.sends(run)
-    verdict, unknown = judge(accepted, sends), failed_sends(house, run, since=since)
+    send that was in flight at one of the `faults` (moments). Returns the verdict and the unknown ones.
+
+    `sends`: what the witness saw, where that is not the recording channel's; `task`: whose jobs they are."""
+    sends = house.witness.sends(run) if sends is None else sends
+    verdict, unknown = judge(accepted, sends), failed_sends(house, run, since=since, task=task)
     by_question: dict[Question, list[Call]] = {}
     for call in sends:
         by_question.setdefault(Question.of(call.body["text"]), []).append(call)

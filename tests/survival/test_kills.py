@@ -3,74 +3,27 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import requests
 
 from tests.fakes.witness import Question
 from tests.survival.houses import on, pour
-from tests.survival.outcomes import SEND, lost_nothing
+from tests.survival.outcomes import lost_nothing
+from tests.survival.roads import ApiRoad, each_as_its_owner_chose, killed_in_the_middle
 from tests.waiting import wait_until
-
-CONVERSATIONS = 10  # of each account: half the accounts send again, half ask a person
-
-
-def ask_both(house, run, *, each, start_place=0):
-    """The same number of questions to both accounts, in conversations of their own."""
-    return [
-        *pour(house, run, conversations=CONVERSATIONS, each=each, start_place=start_place),
-        *pour(
-            house,
-            run,
-            conversations=CONVERSATIONS,
-            each=each,
-            account="ask_person",
-            first=CONVERSATIONS,
-            start_place=start_place,
-        ),
-    ]
-
-
-@contextmanager
-def killed_in_the_middle(house, run, **victim_env):
-    """Two workers; one has a send of every conversation under way when it is killed, in the middle of 200 messages.
-
-    Gives what was accepted, the moment of the kill, and the jobs that the victim held.
-    """
-    with house.worker("victim", env=victim_env) as victim:
-        house.witness.behave("send", hold=True)
-        accepted = ask_both(house, run, each=10)
-        assert len(accepted) == 200
-        house.witness.behave("send", hold=False, delay=0.1)
-        wait_until(lambda: len(house.witness.sends(run)) >= 60, 60, "60 of 200 replies")
-        house.witness.behave("send", hold=True)
-        # Answered by nobody until we say so: what the kill cuts off is exact.
-        house.ledger.wait_until(
-            lambda: house.witness.held("send") == 2 * CONVERSATIONS, 30, "every conversation to be in a send"
-        )
-        with house.worker("other"):
-            held = house.ledger.held_by(victim.pid)
-            assert len([job for job in held if job["task"] == SEND]) == 2 * CONVERSATIONS
-            yield accepted, victim.process.kill9(), held
-
-
-def each_as_its_owner_chose(verdict, unknown, held):
-    """What the victim was sending went out again where the owner said so, and waits for a person elsewhere."""
-    assert len(verdict.repeated) + len(unknown) == len([job for job in held if job["task"] == SEND])
-    assert all(question.conversation < CONVERSATIONS for question in verdict.repeated)
-    assert all(question.conversation >= CONVERSATIONS for question in unknown)
 
 
 def test_a_killed_worker_loses_nothing_and_its_jobs_are_taken_back_within_5_s(house, run, figure):
     since = house.ledger.last_job()
-    with killed_in_the_middle(house, run) as (accepted, moment, held):
+    road = ApiRoad(house, run)
+    with killed_in_the_middle(road) as (accepted, moment, held):
         house.ledger.wait_until(lambda: not house.ledger.still_held(held), 5, "the jobs to be taken back")
         taken_back = time.time() - moment
         house.witness.behave("send", hold=False, delay=0)
         with house.worker("victim", wait=False):  # its supervisor starts it again
             house.ledger.settled(90)
     verdict, unknown = lost_nothing(house, run, accepted, faults=[moment], since=since)
-    each_as_its_owner_chose(verdict, unknown, held)
+    each_as_its_owner_chose(road, verdict, unknown, held)
     figure(
         f"{len(held)} jobs taken back {taken_back:.1f} s after kill -9, same host; "
         f"lost 0, sent twice {len(verdict.repeated)}, unknown {len(unknown)}"
@@ -79,14 +32,14 @@ def test_a_killed_worker_loses_nothing_and_its_jobs_are_taken_back_within_5_s(ho
 
 def test_from_another_host_they_are_taken_back_within_20_s(house, run, figure):
     since = house.ledger.last_job()
-    elsewhere = {"SWITCHBOARD_HOST_ID": "elsewhere"}
-    with killed_in_the_middle(house, run, **elsewhere) as (accepted, moment, held):
+    road = ApiRoad(house, run)
+    with killed_in_the_middle(road, SWITCHBOARD_HOST_ID="elsewhere") as (accepted, moment, held):
         house.ledger.wait_until(lambda: not house.ledger.still_held(held), 20, "the leases to run out")
         taken_back = time.time() - moment
         house.witness.behave("send", hold=False, delay=0)
         house.ledger.settled(90)
     verdict, unknown = lost_nothing(house, run, accepted, faults=[moment], since=since)
-    each_as_its_owner_chose(verdict, unknown, held)
+    each_as_its_owner_chose(road, verdict, unknown, held)
     figure(
         f"{len(held)} jobs taken back {taken_back:.1f} s after kill -9, other host; "
         f"lost 0, sent twice {len(verdict.repeated)}, unknown {len(unknown)}"
@@ -98,11 +51,13 @@ def test_a_killed_broker_loses_nothing_and_work_goes_on_without_it(house, run, f
     house.witness.behave("send", delay=0.05)
     with house.worker("one", wait=False) as one, house.worker("two"):
         house.wait_for_worker(one)
-        accepted = ask_both(house, run, each=5)
+        accepted = ApiRoad(house, run).ask_both(each=5)
         wait_until(lambda: len(house.witness.sends(run)) >= 30, 60, "30 replies")
         moment = house.setup.kill_broker()
         try:
-            accepted += ask_both(house, run, each=5, start_place=5)  # a request never waits for the broker
+            accepted += ApiRoad(house, run).ask_both(
+                each=5, start_place=5
+            )  # a request never waits for the broker
             posted = time.time()
             house.ledger.settled(90)
             without = time.time() - posted
@@ -128,14 +83,14 @@ def test_a_flush_costs_no_message_and_new_ones_run_within_5_s(house, run, figure
     since = house.ledger.last_job()
     queues = ["incoming-messages", "ai-processing", "outgoing-messages", "recording-send"]
     # Jobs waiting, their bells in the broker, and nobody there yet.
-    accepted = ask_both(house, run, each=5)
+    accepted = ApiRoad(house, run).ask_both(each=5)
     house.setup.flush(queues)
     house.witness.behave("send", delay=0.05)
     waits = []
     with house.worker("one"):
         wait_until(lambda: len(house.witness.sends(run)) >= 20, 60, "20 replies")
         house.setup.flush(queues)  # under load
-        accepted += ask_both(house, run, each=5, start_place=5)
+        accepted += ApiRoad(house, run).ask_both(each=5, start_place=5)
         house.ledger.settled(90)
         for number in range(5):  # and between the commit and the claim
             house.setup.flush(queues)

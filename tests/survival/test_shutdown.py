@@ -1,8 +1,10 @@
 """SIGTERM under load: what is being sent is finished, the rest is handed back, and nobody pays for it."""
 
-from tests.survival.houses import pour
+from tests.survival.houses import on, pour
 from tests.survival.outcomes import lost_nothing
 from tests.waiting import wait_until
+
+LONG_THOUGHT = "One word after the other, for as long as a minute."
 
 
 def test_sigterm_under_load_is_out_in_time_and_costs_nothing(house, run, figure):
@@ -53,4 +55,41 @@ def test_sigterm_gives_slow_turns_back_instead_of_waiting_for_them(house, run, f
     assert not verdict.repeated
     figure(
         f"out {seconds:.1f} s after SIGTERM with ten turns that never end; all given back and answered by the next"
+    )
+
+
+@on("embedded")
+def test_sigterm_with_ai_answers_on_their_way_is_out_in_time_and_tells_the_next_worker(
+    house, messenger, figure
+):
+    """Real clients of a real API: half of the answers come in one piece (Telegram), half stream to web pages."""
+    since = house.ledger.last_job()
+    people = [messenger.telegram.person() for _ in range(5)]
+    pages = [messenger.page() for _ in range(5)]
+    messenger.ai.behave(seconds=60, text=LONG_THOUGHT)
+    with house.worker("leaving") as leaving:
+        for person in people:
+            messenger.writes("talk", person, "think about it")
+        for page in pages:
+            page.say("think about it")
+        wait_until(lambda: messenger.ai.under_way() == 10, 20, "ten answers on their way")
+        assert {call["stream"] for call in messenger.ai.calls("think about it")} == {True, False}
+        seconds = leaving.process.terminate(25)
+        assert leaving.process.returncode == 0
+    wait_until(lambda: not messenger.ai.under_way(), 5, "the AI to see that nobody waits for it any more")
+    turns = house.ledger.jobs("pipeline.generate_reply", since=since)
+    assert [(job["attempts"], job["crashes"]) for job in turns] == [(0, 0)] * 10
+    assert {job["status"] for job in turns} <= {"pending", "retry"}
+    log = leaving.log.read_text()
+    for complaint in ("Traceback", "Unclosed", "never retrieved", "was destroyed"):
+        assert complaint not in log, log[-3000:]
+    messenger.ai.behave_again()
+    with house.worker("next"):
+        for person in people:
+            assert messenger.answers(person) == ["re: think about it"]
+        for page in pages:
+            wait_until(lambda page=page: page.answers() == ["re: think about it"], 20, "the page's answer")
+        house.ledger.settled(30)
+    figure(
+        f"out {seconds:.1f} s after SIGTERM with ten AI answers on their way; all answered by the next worker"
     )

@@ -32,6 +32,7 @@ class Manner:
     hang                   headers never come, until the server closes
     text, ending, usage    what is answered, the reason given for the end, whether tokens are counted
     with_end               whether the stream says that it has ended
+    seconds                how long the answer takes; the pieces of a stream come spread over them
     """
 
     status: int = 200
@@ -44,6 +45,7 @@ class Manner:
     ending: str = ""
     usage: bool = True
     with_end: bool = True
+    seconds: float = 0.0
 
 
 class Refusal(Exception):
@@ -112,6 +114,10 @@ class FakeApi:
         """Raise Refusal as the real one would."""
         raise NotImplementedError
 
+    def usual(self, body: dict[str, Any]) -> Manner:
+        """How a call is answered for which no manner waits."""
+        return Manner()
+
     def not_found(self, path: str) -> Refusal:
         raise NotImplementedError
 
@@ -145,7 +151,7 @@ class FakeApi:
         body = await request.json()
         self.bodies.append(body)
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
-        manner = self.manners.popleft() if self.manners else Manner()
+        manner = self.manners.popleft() if self.manners else self.usual(body)
         if manner.hang:
             await self.closing.wait()
         if isinstance(manner.body, str):
@@ -156,6 +162,7 @@ class FakeApi:
             return web.json_response(manner.body, status=manner.status, headers=manner.headers)
         self.refuse(request, body)
         if not body.get("stream"):
+            await asyncio.sleep(manner.seconds)
             return web.json_response(self.answer(body, manner))
         return await self._streamed(request, body, manner)
 
@@ -175,7 +182,13 @@ class FakeApi:
             number, event = manner.event_after
             pieces, after = pieces[:number], [self.error_event(event)]
         with suppress(ConnectionResetError):
-            for piece in [*before, *pieces, *after]:
+            for piece in before:
+                await response.write(piece)
+            for piece in pieces:
+                if manner.seconds:
+                    await asyncio.sleep(manner.seconds / len(pieces))
+                await response.write(piece)
+            for piece in after:
                 await response.write(piece)
             await response.write_eof()
         return response

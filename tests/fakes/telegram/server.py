@@ -1,10 +1,4 @@
-"""The HTTP server: /bot<token>/<method> like the real one, and /fake/… to steer one that runs in a process of its own.
-
-POST /fake/bot     {"token", "username"}                    -> the bot
-POST /fake/writes  {"token", "id", "first_name", "text"}    -> the update; the person is made where there is none
-POST /fake/fault   the fields of a Fault
-GET  /fake/sent    what bots sent, in order
-"""
+"""The HTTP server: /bot<token>/<method> like the real one; /fake/… is in steering.py."""
 
 from __future__ import annotations
 
@@ -13,7 +7,7 @@ import json
 import re
 import ssl
 import threading
-from dataclasses import asdict
+import time
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,6 +16,8 @@ from aiohttp import web
 from tests.fakes.telegram.faults import Fault, Faults
 from tests.fakes.telegram.flood import Flood, FloodControl
 from tests.fakes.telegram.methods import METHODS, Refused
+from tests.fakes.telegram.record import Record
+from tests.fakes.telegram.steering import Steering
 from tests.fakes.telegram.webhooks import Webhooks
 from tests.fakes.telegram.world import Bot, Group, Person, World
 
@@ -41,6 +37,7 @@ class FakeTelegram:
         self.calls: list[tuple[str, dict[str, Any]]] = []  # (method, parameters) as they came
         self.answers: list[tuple[str, dict[str, Any]]] = []  # (method, body)
         self.keep_answers = True
+        self.record = Record()
         self._wanted_port, self._tls = port, tls
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
@@ -96,10 +93,7 @@ class FakeTelegram:
         self.webhooks = Webhooks(self.world)
         app = web.Application()
         app.router.add_route("*", "/bot{token}/{method}", self._call)
-        app.router.add_post("/fake/bot", self._make_bot)
-        app.router.add_post("/fake/writes", self._write)
-        app.router.add_post("/fake/fault", self._add_fault)
-        app.router.add_get("/fake/sent", self._list_sent)
+        Steering(self).add_to(app)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=False, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._wanted_port, ssl_context=self._tls, backlog=1024)
@@ -119,6 +113,14 @@ class FakeTelegram:
     async def _call(self, request: web.Request) -> web.StreamResponse:
         method, parameters = request.match_info["method"], await _parameters(request)
         self.calls.append((method, parameters))
+        call = self.record.begin(method, request.match_info["token"], parameters)
+        response = await self._respond(request, method, parameters)
+        await self.record.wait(call)
+        call.cut = request.transport is None or request.transport.is_closing()
+        call.ended, call.status = time.time(), response.status
+        return response
+
+    async def _respond(self, request: web.Request, method: str, parameters: dict[str, Any]) -> web.Response:
         fault = self.faults.take(method, parameters)
         if fault and fault.cut == "before":
             return _hang_up(request)
@@ -169,26 +171,6 @@ class FakeTelegram:
         if self.keep_answers:
             self.answers.append((method, body))
         return web.json_response(body, status=status)
-
-    # steering from another process
-    async def _make_bot(self, request: web.Request) -> web.Response:
-        wanted = await request.json()
-        return web.json_response(self.bot(wanted.get("username", ""), wanted.get("token", "")).user)
-
-    async def _write(self, request: web.Request) -> web.Response:
-        wanted = await request.json()
-        person = self.world.chats.get(wanted["id"]) or self.person(
-            wanted.get("first_name", "Ada"), id=wanted["id"]
-        )
-        assert isinstance(person, Person)
-        return web.json_response(person.writes(wanted["text"], self.world.bots[wanted["token"]]))
-
-    async def _add_fault(self, request: web.Request) -> web.Response:
-        self.faults.add(Fault(**await request.json()))
-        return web.json_response({})
-
-    async def _list_sent(self, request: web.Request) -> web.Response:
-        return web.json_response([asdict(one) for one in self.world.sent])
 
 
 async def _parameters(request: web.Request) -> dict[str, Any]:
