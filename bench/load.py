@@ -3,7 +3,7 @@
 Reads its orders as JSON on stdin, gives what it saw as JSON on stdout:
 
     {"host", "port", "path", "headers", "account", "first_conversation", "conversations", "first_sequence",
-     "messages", "connections", "rate"}
+     "messages", "connections", "rate", "shape"}
     → {"accepted": [[conversation, sequence, posted, answered], …], "refused": {"status body": count}, "cpu": seconds}
 
 Message i goes to conversation `first + i % conversations`, so messages of one conversation are posted in order,
@@ -28,6 +28,32 @@ from bench.wire import Client, request_bytes
 FILLER = "Could you tell me when my parcel arrives, and whether I can still change the address?"
 
 
+def _api(order: dict[str, Any], conversation: int, sequence: int) -> dict[str, Any]:
+    return {
+        "account": order["account"],
+        "contact": {"id": f"contact-{conversation}", "name": f"Contact {conversation}"},
+        "text": f"#{conversation}.{sequence} {FILLER}",
+    }
+
+
+def _telegram(order: dict[str, Any], conversation: int, sequence: int) -> dict[str, Any]:
+    """An update as the Bot API sends it for a text in a private chat."""
+    person = {"id": conversation + 1, "first_name": "Contact", "last_name": str(conversation)}
+    return {
+        "update_id": sequence * 100_000_000 + conversation,
+        "message": {
+            "message_id": sequence + 1,
+            "from": {**person, "is_bot": False, "language_code": "en"},
+            "chat": {**person, "type": "private"},
+            "date": int(time.time()),
+            "text": f"#{conversation}.{sequence} {FILLER}",
+        },
+    }
+
+
+BODIES = {"api": _api, "telegram": _telegram}
+
+
 class Load:
     """One run of the load."""
 
@@ -41,11 +67,7 @@ class Load:
         order = self.order
         conversation = order["first_conversation"] + number % order["conversations"]
         sequence = order["first_sequence"] + number // order["conversations"]
-        body = {
-            "account": order["account"],
-            "contact": {"id": f"contact-{conversation}", "name": f"Contact {conversation}"},
-            "text": f"#{conversation}.{sequence} {FILLER}",
-        }
+        body = BODIES[order.get("shape", "api")](order, conversation, sequence)
         host = f"{order['host']}:{order['port']}"
         return conversation, sequence, request_bytes(host, "POST", order["path"], body, order["headers"])
 

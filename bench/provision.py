@@ -6,27 +6,36 @@ import argparse
 import json
 import os
 import sys
+from typing import Any
 
 import django
+
+BOT_TOKENS = tuple(
+    f"{number}:{'AAYardstick-token_0123456789abcdefgh'[:35]}" for number in (7_000_000_001, 7_000_000_002)
+)
+SECRET = "yardstick-webhook-secret"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slow", type=float, required=True, help="seconds the slow AI takes")
-    slow = parser.parse_args().slow
+    parser.add_argument("--channel", choices=["bench", "telegram"], default="bench")
+    parser.add_argument("--ai", choices=["standin", "openai"], default="standin")
+    parser.add_argument("--url", default="", help="the stand-in's, for --ai openai")
+    options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
     django.setup()
 
     from apps.accounts import services
     from apps.accounts.models import Customer
-    from apps.conversations.models import ChannelAccount, Chatbot
+    from apps.conversations.models import AiAccount, ChannelAccount, Chatbot, ChatbotAi
 
     customer = Customer.objects.create(name="Yardstick")
     _, key = services.create_api_key(
         customer=customer, name="bench", scopes=["messages:write", "messages:read"]
     )
     ids = {}
-    for name, delay in (("account", 0.0), ("slow_account", slow)):
+    for number, (name, delay) in enumerate((("account", 0.0), ("slow_account", options.slow))):
         chatbot = Chatbot.objects.create(
             customer=customer,
             name=name,
@@ -35,9 +44,26 @@ def main() -> None:
             max_wait=300,
             answer_each_message=True,
         )
-        account = ChannelAccount.objects.create(chatbot=chatbot, channel="bench", name=name)
+        if options.ai == "openai":
+            ai = AiAccount.objects.create(
+                customer=customer,
+                name=name,
+                provider="openai",
+                base_url=f"{options.url}/v1",
+                model="stand-in",
+                credentials={"api_key": "sk-yardstick"},
+                options={"delay": delay},
+                timeout_seconds=300,
+            )
+            ChatbotAi.objects.create(chatbot=chatbot, account=ai, position=1)
+        credentials: dict[str, Any] = {}
+        if options.channel == "telegram":
+            credentials = {"bot_token": BOT_TOKENS[number], "secret_token": SECRET}
+        account = ChannelAccount.objects.create(
+            chatbot=chatbot, channel=options.channel, name=name, credentials=credentials
+        )
         ids[name] = str(account.public_id)
-    json.dump({"key": key, **ids}, sys.stdout)
+    json.dump({"key": key, "secret": SECRET, **ids}, sys.stdout)
 
 
 if __name__ == "__main__":

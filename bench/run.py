@@ -2,6 +2,8 @@
 
     python -m bench.run                                     everything (about half an hour)
     python -m bench.run --scenario throughput --side switchboard --db postgres --rounds 2
+    python -m bench.run --side switchboard --channel telegram     the real adapter, in by the webhook
+    python -m bench.run --side switchboard --scenario burst --ai openai [--tune BENCH_DRAFTS=1]   the real provider
     python -m bench.run --quick                             a smoke test of the yardstick itself
 
 Prints Markdown tables and writes JSON to bench/results/. Ends with status 1 when a run lost, doubled or
@@ -50,6 +52,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--tune", nargs="*", default=[], metavar="NAME=VALUE", help="environment of the sides"
     )
+    parser.add_argument(
+        "--channel", nargs="+", choices=["bench", "telegram"], default=["bench"], help="Switchboard's"
+    )
+    parser.add_argument(
+        "--ai", nargs="+", choices=["standin", "openai"], default=["standin"], help="Switchboard's"
+    )
+    parser.add_argument(
+        "--keep-limits", action="store_true", help="Telegram's own limits: 25 a second, whatever else"
+    )
+    parser.add_argument("--conversations", type=int, default=Sizes.conversations)
     parser.add_argument("--messages", type=int, default=Sizes.messages)
     parser.add_argument("--quick", action="store_true")
     return parser.parse_args()
@@ -58,7 +70,7 @@ def arguments() -> argparse.Namespace:
 def sizes(options: argparse.Namespace) -> Sizes:
     if options.quick:
         return Sizes(conversations=50, messages=200, rated_messages=40, burst=100, patience=60)
-    return Sizes(messages=options.messages)
+    return Sizes(messages=options.messages, conversations=options.conversations)
 
 
 def sides(
@@ -80,7 +92,18 @@ def sides(
         for database in options.db:
             for backlog in [False, True] if options.backlog else [False]:
                 own = postgres if database == "postgres" else None
-                chosen.append(Switchboard(own, standin.url, directory, backlog=backlog, tuning=tuning))
+                chosen += [
+                    Switchboard(
+                        *(own, standin.url, directory),
+                        backlog=backlog,
+                        channel=channel,
+                        ai=ai,
+                        unlimited=not options.keep_limits,
+                        tuning=tuning,
+                    )
+                    for channel in options.channel
+                    for ai in options.ai
+                ]
     return chosen
 
 

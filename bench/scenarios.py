@@ -44,12 +44,14 @@ class Bench:
     def _order(self, messages: int, conversations: int, **more: Any) -> dict[str, Any]:
         first = self._sequence
         self._sequence += -(-messages // conversations)
+        account = more.get("account", self.running.account)
         return {
             "host": "127.0.0.1",
             "port": self.running.port,
-            "path": self.running.path,
+            "path": self.running.path.format(account=account),
             "headers": self.running.headers,
-            "account": self.running.account,
+            "account": account,
+            "shape": self.running.shape,
             "first_conversation": 0,
             "conversations": conversations,
             "first_sequence": first,

@@ -58,12 +58,12 @@ class Messages(asyncio.Protocol):
         raise NotImplementedError
 
 
-Answer = Callable[[int, bytes], None]
-Handler = Callable[[str, str, bytes, Answer], None]
+Handler = Callable[[str, str, bytes, "Server"], None]
 
 
 class Server(Messages):
-    """One connection of a server. `handler(method, path, body, answer)` answers now or later, once."""
+    """One connection of a server. `handler(method, path, body, answer)` answers now or later, once: by
+    `answer(status, body)`, or piece by piece by `begin_events`, `write_event`, `end_events`."""
 
     def __init__(self, handler: Handler) -> None:
         super().__init__()
@@ -71,14 +71,31 @@ class Server(Messages):
 
     def message(self, head: bytes, body: bytes) -> None:
         method, path, _ = head[: head.find(b"\r\n")].decode("latin-1").split(" ", 2)
-        self._handler(method, path, body, self._answer)
+        self._handler(method, path, body, self)
 
-    def _answer(self, status: int, body: bytes) -> None:
+    def __call__(self, status: int, body: bytes) -> None:
         if not self.transport.is_closing():
             self.transport.write(
                 b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
                 % (status, len(body), body)
             )
+
+    def begin_events(self) -> None:
+        """Server-sent events follow, chunked."""
+        self._write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+
+    def write_event(self, event: bytes) -> None:
+        """One event, `data: …` with its blank line."""
+        self._write(b"%x\r\n%b\r\n" % (len(event), event))
+
+    def end_events(self) -> None:
+        self._write(b"0\r\n\r\n")
+
+    def _write(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(data)
 
 
 class Client(Messages):

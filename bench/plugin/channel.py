@@ -2,14 +2,16 @@
 
     EXTRA_CHANNELS="bench=bench.plugin.channel.BenchChannel"
 
-A send is not repeatable, like that of a messenger, so the sending mark is part of what is measured.
+A send is not repeatable, like that of a messenger, so the sending mark is part of what is measured. With
+BENCH_DRAFTS=1 it takes growing answers, as the widget does, so that the AI is asked to stream; nobody looks at them.
 """
 
 from __future__ import annotations
 
+import os
 from typing import ClassVar
 
-from apps.channels.base import Channel, Outgoing, Sent
+from apps.channels.base import Channel, Listener, Outgoing, Sent
 from bench.plugin.outside import post
 
 
@@ -20,6 +22,10 @@ class BenchChannel(Channel):
     label: ClassVar[str] = "Yardstick"
     debounce_seconds: ClassVar[float] = 0.0
     repeatable: ClassVar[bool] = False
+    shows_drafts: ClassVar[bool] = bool(os.environ.get("BENCH_DRAFTS"))
+
+    async def show(self, listener: Listener, text: str) -> None:
+        """Nobody looks."""
 
     async def send(self, outgoing: Outgoing) -> Sent:
         body = {

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Running:
-    """A side that is up: its door, and the process ids of each kind of its processes."""
+    """A side that is up: its door, and the process ids of each kind of its processes.
+
+    path   `{account}` in it stands for the account's id
+    shape  of what is posted there (bench/load.py)
+    """
 
     port: int
     path: str
@@ -19,6 +23,7 @@ class Running:
     slow_account: str  # its AI takes `slow_seconds`
     kinds: dict[str, Sequence[int]]
     postmaster: int | None
+    shape: str = "api"
 
 
 class Side(abc.ABC):

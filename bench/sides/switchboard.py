@@ -16,18 +16,27 @@ from typing import Any
 from bench.servers import ROOT, Postgres, Redis, free_port, start, stop, wait_for_port
 from bench.sides.running import Running, Side
 
-QUEUES = "incoming-messages,ai-processing,outgoing-messages,bench-send,widget-send,maintenance"
+QUEUES = "incoming-messages,ai-processing,outgoing-messages,bench-send,widget-send,telegram-send,maintenance"
+SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"
 PROGRAMS = Path(sys.executable).parent
 
 
 @dataclass
 class Switchboard(Side):
-    """`postgres` None means SQLite and the embedded server. `backlog` puts a million rows into the ledger first."""
+    """`postgres` None means SQLite and the embedded server. `backlog` puts a million rows into the ledger first.
+
+    channel    bench, or telegram: in by the webhook, out by the real adapter
+    ai         standin, or openai: the real provider with the official client
+    unlimited  Telegram with limits that nobody reaches (bench/plugin/telegram.py)
+    """
 
     postgres: Postgres | None
     standin_url: str
     directory: Path
     backlog: bool = False
+    channel: str = "bench"
+    ai: str = "standin"
+    unlimited: bool = True
     workers: int = 1
     threads: int = 16
     blocking_threads: int = int(os.environ.get("BENCH_WEB_THREADS", "32"))
@@ -36,10 +45,14 @@ class Switchboard(Side):
     def __post_init__(self) -> None:
         self.name = "switchboard"
         database = "PostgreSQL + Redis" if self.postgres else "SQLite + embedded"
-        self.label = f"Switchboard ({database}{', a million rows' if self.backlog else ''})"
+        real = {"telegram": "Telegram" if self.unlimited else "Telegram, its limits kept", "openai": "openai"}
+        more = [real[name] for name in (self.channel, self.ai) if name in real]
+        more += ["a million rows"] if self.backlog else []
+        self.label = f"Switchboard ({', '.join([database, *more])})"
+        kind = f"{self.channel}_{self.ai}_{'rows' if self.backlog else 'empty'}"
         self._file = self.directory / "switchboard.sqlite3"
-        self._prepared = self.directory / f"prepared-{'rows' if self.backlog else 'empty'}.sqlite3"
-        self._template = f"switchboard_{'rows' if self.backlog else 'empty'}"
+        self._prepared = self.directory / f"prepared-{kind}.sqlite3"
+        self._template = f"switchboard_{kind}"
         self._ready: dict[str, Any] | None = None
 
     def _env(self, *, database: str, redis: Redis | None = None) -> dict[str, str]:
@@ -53,12 +66,19 @@ class Switchboard(Side):
             "DATABASE_URL": database,
             "REDIS_URL": redis.url if redis else "redis://127.0.0.1:1/0",  # migrating needs none
             "BROKER_URL": redis.broker_url if redis else "",
-            "EXTRA_CHANNELS": "bench=bench.plugin.channel.BenchChannel",
+            "EXTRA_CHANNELS": ",".join(self._channels()),
+            "TELEGRAM_API_URL": self.standin_url,
             "EXTRA_AI_PROVIDERS": "standin=bench.plugin.provider.StandinProvider",
             "BENCH_STANDIN_URL": self.standin_url,
             "LOG_LEVEL": "WARNING",
             **self.tuning,
         }
+
+    def _channels(self) -> list[str]:
+        found = ["bench=bench.plugin.channel.BenchChannel"]
+        if self.channel == "telegram" and self.unlimited:
+            found.append("telegram=bench.plugin.telegram.UnlimitedTelegram")
+        return found
 
     def _manage(self, env: dict[str, str], *command: str) -> str:
         done = subprocess.run(
@@ -83,7 +103,11 @@ class Switchboard(Side):
         else:
             env = self._env(database=f"sqlite:///{self._prepared}")
         self._manage(env, "manage.py", "migrate", "--verbosity", "0")
-        facts = self._manage(env, "-m", "bench.provision", "--slow", str(slow_seconds))
+        facts = self._manage(
+            env,
+            *("-m", "bench.provision", "--slow", str(slow_seconds), "--channel", self.channel),
+            *("--ai", self.ai, "--url", self.standin_url),
+        )
         if self.backlog:
             self._manage(env, "-m", "bench.ledger_rows")
         self._ready = json.loads(facts.splitlines()[-1])
@@ -133,12 +157,14 @@ class Switchboard(Side):
                 "redis": [redis.process.pid],
                 "postgres": [self.postgres.pid] if self.postgres else [],
             }
+            telegram = self.channel == "telegram"
             yield Running(
                 port=port,
-                path="/api/v1/messages",
-                headers={"X-API-Key": facts["key"]},
+                path="/webhooks/telegram/{account}" if telegram else "/api/v1/messages",
+                headers={SECRET_HEADER: facts["secret"]} if telegram else {"X-API-Key": facts["key"]},
                 account=facts["account"],
                 slow_account=facts["slow_account"],
                 kinds=kinds,
                 postmaster=self.postgres.pid if self.postgres else None,
+                shape="telegram" if telegram else "api",
             )
