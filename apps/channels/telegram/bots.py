@@ -6,7 +6,6 @@ A bot costs nothing until it is used: `initialize()`, which would ask Telegram w
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
@@ -19,9 +18,6 @@ from telegram.error import TelegramError
 from apps.channels.telegram.failures import classify
 from apps.channels.telegram.request import Request
 from apps.reliability.errors import OutcomeUnknown, PermanentError, TransientError
-
-# python-telegram-bot warns, at each 429, that retry_after will be a timedelta; this asks for it now.
-os.environ.setdefault("PTB_TIMEDELTA", "1")
 
 TOKEN = re.compile(r"\d{1,20}:[A-Za-z0-9_-]{35}")
 MOST_BOTS = 1_000  # kept at once; the oldest are forgotten, which costs the next call a little

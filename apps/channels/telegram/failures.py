@@ -7,6 +7,7 @@ Telegram's inside, with the status 400. The first entry that fits counts, so the
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,9 @@ from telegram import error as ptb
 from apps.channels.telegram.request import CutOff, NotSent, ServerTrouble
 from apps.reliability.errors import OutcomeUnknown, PermanentError, Postpone, SwitchboardError, TransientError
 from apps.reliability.redaction import redact_text
+
+# python-telegram-bot warns, at each 429, that retry_after will be a timedelta; this asks for it now.
+os.environ.setdefault("PTB_TIMEDELTA", "1")
 
 LONGEST_WORDS = 300
 # Where Telegram asks to slow down without saying for how long.
