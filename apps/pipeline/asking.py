@@ -67,15 +67,12 @@ async def ask(
             break
         is_last = place == len(choices) - 1
         try:
-            answer = await _ask(
-                turn, choice, min(left if is_last else left / 2, choice.timeout_seconds), draft
-            )
+            share = left if is_last else left / 2
+            answer = await _ask(turn, choice, min(share, choice.timeout_seconds), draft)
             return Reply(answer, choice, tuple(f"{_name(one)}: {_code(why)}" for one, why in failures))
         except OutcomeUnknown as error:  # a question may be asked twice
             failures.append((choice, TransientError(str(error), code=error.code)))
-        except (
-            Exception
-        ) as error:  # also what isn't in our tree: a bug in one provider leaves the others to answer
+        except Exception as error:  # a bug in one provider leaves the others to answer
             failures.append((choice, error))
         if not is_last:
             _log_failure(*failures[-1])
