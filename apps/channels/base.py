@@ -22,6 +22,7 @@ class IncomingMessage:
     message_id   the UUID this message will carry in our API, given at the door
     sender       the channel's id of the person, at most 255 characters
     received_at  when the door took it in, ISO 8601 with zone
+    opens        they only opened the conversation: the greeting answers, not the AI
     """
 
     account: int
@@ -30,6 +31,7 @@ class IncomingMessage:
     text: str
     sender_name: str = ""
     received_at: str
+    opens: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,10 +19,14 @@ class ProviderEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextReceived(ProviderEvent):
-    """Somebody wrote. `text` is what the AI reads (a caption, or a word for what can't be read, included)."""
+    """Somebody wrote. `text` is what the AI reads (a caption, or a word for what can't be read, included).
+
+    `opens`: they only opened the conversation (Telegram's Start button); the chatbot's greeting answers.
+    """
 
     text: str
     sender_name: str = ""
+    opens: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

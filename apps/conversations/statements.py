@@ -47,7 +47,7 @@ class Statements:
         self.open = f"""
             SELECT ct.account_id, ct.external_id, c.id, c.public_id, ct.id, ct.name, ct.closed_at IS NOT NULL,
                 a.channel, a.debounce_seconds, a.is_active AND b.is_active AND cu.is_active, b.max_wait,
-                b.answer_each_message
+                b.answer_each_message, b.greeting
             FROM {d.records("%(senders)s", SENDERS, "s")}
             JOIN conversations_contact ct ON ct.account_id = s.account AND ct.external_id = s.external_id
             JOIN conversations_conversation c ON c.contact_id = ct.id AND c.state = 'open'

@@ -49,6 +49,7 @@ class Arrival:
     sender: str
     text: str = ""
     sender_name: str = ""
+    opens: bool = False
     change: ContactChange | None = None
     is_known: bool = True
     raw: dict[str, Any] | None = None
@@ -182,6 +183,7 @@ def _message(arrival: Arrival) -> IncomingMessage:
         text=arrival.text,
         sender_name=arrival.sender_name,
         received_at=arrival.received_at.isoformat(),
+        opens=arrival.opens,
     )
 
 

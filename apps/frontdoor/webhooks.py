@@ -95,6 +95,7 @@ def _arrival(account: Account, event: ProviderEvent) -> inbox.Arrival:
         sender=sender,
         text=text,
         sender_name=name,
+        opens=isinstance(event, TextReceived) and event.opens,
         change=ContactChange(account=account.pk, sender=sender, change=change[0], detail=change[1])
         if change
         else None,

@@ -25,7 +25,6 @@ from apps.accounts.services import log_usage
 from apps.ai.prices import cost
 from apps.channels import registry as channels
 from apps.channels.base import ContactChange, IncomingMessage
-from apps.channels.splitting import split
 from apps.conversations.models import Message
 from apps.conversations.services import (
     Added,
@@ -44,8 +43,10 @@ from apps.jobs.endings import Complete, Ending
 from apps.jobs.enqueueing import NewJob, enqueue_many
 from apps.jobs.task import Done, JobTask
 from apps.pipeline.asking import ask
-from apps.pipeline.routing import Route, delivery_jobs, longest_text, routes_of
-from apps.pipeline.turns import TurnItem, TurnPayload, details, read_turns
+from apps.pipeline.greeting import greet, greets
+from apps.pipeline.replies import reply_parts
+from apps.pipeline.routing import Route, delivery_jobs, routes_of
+from apps.pipeline.turns import TurnItem, TurnPayload, read_turns
 from apps.pipeline.watching import watched
 
 SPARE = 0.2
@@ -81,7 +82,14 @@ class ReceiveMessage(JobTask):
             [
                 _turn(one.job, conversation, message)
                 for one, conversation, message in zip(done, conversations, stored, strict=True)
-                if conversation.is_answered
+                if conversation.is_answered and not greets(one.item, conversation)
+            ]
+        )
+        greet(
+            [
+                (one.job, conversation, message)
+                for one, conversation, message in zip(done, conversations, stored, strict=True)
+                if conversation.is_answered and greets(one.item, conversation)
             ]
         )
         _announce_after_commit(conversations)
@@ -163,7 +171,7 @@ class GenerateReply(JobTask):
         }
 
     def write(self, done: list[Done]) -> None:
-        parts = [(one, part) for one in done for part in _parts(one)]
+        parts = [(one, part) for one in done for part in reply_parts(one)]
         replies = add_messages([part for _, part in parts])
         _log_usage(
             (one.job, reply, {name: one.result[name] for name in ("tokens_in", "tokens_out")})
@@ -212,26 +220,6 @@ class GenerateReply(JobTask):
                 ]
             )
         )
-
-
-def _parts(one: Done) -> list[NewMessage]:
-    """The answer as messages: one, or several where the channel can't carry it in one."""
-    limit = longest_text(one.item.channel)
-    texts = split(one.result["text"], limit) if limit else [one.result["text"]]
-    kept = details(one.result)
-    number = len(texts)
-    return [
-        NewMessage(
-            conversation_id=one.item.conversation,
-            direction=Message.Direction.OUT,
-            text=text,
-            in_reply_to_id=one.result["in_reply_to"],
-            answers_up_to=one.result["answered_up_to"],
-            # What it cost stands beside the first part only.
-            details=(kept if place == 1 else {}) | ({} if number == 1 else {"part": place, "parts": number}),
-        )
-        for place, text in enumerate(texts, start=1)
-    ]
 
 
 def _set_time(item: TurnItem, left: float | None, limit: float) -> None:

@@ -14,7 +14,6 @@ from apps.conversations import facts
 from apps.conversations.facts import AccountFacts, ChatbotFacts, Choice
 from apps.conversations.models import Message
 from apps.conversations.statements import as_uuid, records, rows, statements
-from apps.conversations.text import storable
 from apps.knowledge.search import has_items, search_many
 
 CONTEXT = 10
@@ -162,17 +161,3 @@ def _uses_knowledge(provider: str) -> bool:
 
 def _with_passages(turn: Turn, passages: list[Passage]) -> Turn:
     return replace(turn, passages=tuple(passages))
-
-
-def details(result: dict[str, Any]) -> dict[str, Any]:
-    """What is kept beside a reply: who wrote it, what it cost (nothing is kept too: 0), and who was asked in vain."""
-    kept = (
-        *("provider", "account", "model", "tokens_in", "tokens_out", "seconds", "cost", "estimated"),
-        "passed_over",
-    )
-    found = {name: result.get(name) for name in kept}
-    return {
-        name: storable(value) if isinstance(value, str) else value
-        for name, value in found.items()
-        if value is not None and value is not False and value not in ("", [])
-    }

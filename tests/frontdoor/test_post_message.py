@@ -34,6 +34,7 @@ def test_a_message_becomes_a_row_and_a_job(caller):
         "text": "When do you open?",
         "sender_name": "Ada",
         "received_at": event.received_at.isoformat(),
+        "opens": False,
     }
 
 

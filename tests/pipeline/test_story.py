@@ -252,3 +252,24 @@ def test_whoever_shows_the_growing_answer_is_told_the_ids_as_the_api_writes_them
     assert listener.conversation_id == str(conversation.public_id)
     assert listener.account == str(conversation.account.public_id)
     assert listener.recipient == conversation.contact.external_id
+
+
+def test_who_only_opens_the_conversation_is_greeted_and_no_ai_is_asked(talk, ai, channel):
+    talk.chatbot.greeting = "Welcome!"
+    talk.chatbot.save()
+    talk.say("/start", opens=True)
+    drain()
+    assert talk.lines() == [("in", "/start", "received"), ("out", "Welcome!", "sent")]
+    assert not ai.turns
+    talk.say("When are you open?")
+    drain()
+    assert talk.lines()[-1] == ("out", "re: When are you open?", "sent")
+    assert UsageRecord.objects.filter(tokens_out__gt=0).count() == 1
+
+
+def test_without_a_greeting_the_opening_is_a_question(talk, ai, channel):
+    talk.chatbot.greeting = " "
+    talk.chatbot.save()
+    talk.say("/start", opens=True)
+    drain()
+    assert talk.lines()[-1] == ("out", "re: /start", "sent")

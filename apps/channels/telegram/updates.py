@@ -81,7 +81,10 @@ def _message(message: Mapping[str, Any], event_id: str, raw: dict[str, Any]) -> 
         return nothing("bot")
     if kind in GROUPS and not _asks_a_bot(message):
         return nothing("group")
-    return TextReceived(event_id=event_id, sender=sender, text=text, sender_name=_name(chat), raw=raw)
+    opens = kind == "private" and text.partition(" ")[0] == "/start"  # alone, or with the link's parameter
+    return TextReceived(
+        event_id=event_id, sender=sender, text=text, sender_name=_name(chat), opens=opens, raw=raw
+    )
 
 
 def _asks_a_bot(message: Mapping[str, Any]) -> bool:

@@ -41,6 +41,7 @@ class OpenConversation(NamedTuple):
     is_answered: bool
     max_wait: int
     answer_each_message: bool
+    greeting: str
 
     @property
     def quiet_seconds(self) -> float:
@@ -115,11 +116,11 @@ def _find(keys: set[Key]) -> dict[Key, OpenConversation]:
 
 
 def _open(row: list[Any]) -> OpenConversation:
-    pk, public_id, contact, name, closed, channel, debounce, answered, max_wait, each = row
+    pk, public_id, contact, name, closed, channel, debounce, answered, max_wait, each, greeting = row
     # SQLite has numbers for booleans.
     closed, answered, each = bool(closed), bool(answered), bool(each)
     return OpenConversation(
-        pk, as_uuid(public_id), contact, name, closed, channel, debounce, answered, max_wait, each
+        pk, as_uuid(public_id), contact, name, closed, channel, debounce, answered, max_wait, each, greeting
     )
 
 

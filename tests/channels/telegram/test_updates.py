@@ -49,8 +49,15 @@ class TestPrivate:
         assert isinstance(event, TextReceived)
         assert (event.sender, event.text, event.sender_name) == (str(ada.id), "Hello 👍", "Ada Lovelace")
 
-    def test_start_is_a_text(self, ada, bot):
-        assert only(ada.starts(bot)).text == "/start"
+    def test_start_opens_the_conversation(self, ada, bot):
+        event = only(ada.starts(bot))
+        assert (event.text, event.opens) == ("/start", True)
+
+    @pytest.mark.parametrize(
+        ("text", "opens"), [("/start promo7", True), ("/started", False), ("start", False)]
+    )
+    def test_what_opens_and_what_does_not(self, ada, bot, text, opens):
+        assert only(ada.writes(text, bot)).opens is opens
 
     @pytest.mark.parametrize(
         ("content", "text"),
