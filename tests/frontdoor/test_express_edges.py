@@ -172,21 +172,27 @@ def test_the_same_key_with_two_bodies_at_the_same_moment_is_one_of_them(lane):
 
 def test_who_waited_too_long_does_not_spoil_it_for_the_others(lane, monkeypatch):
     """The commit they share takes long: it is told that it may be stored, it is, and the next ones find a thread."""
-    handler, go_on, begun = inbox.group._handler, threading.Event(), threading.Event()
+    handler, put, shared = inbox.group._handler, inbox.group.put, []
+    go_on, begun = threading.Event(), threading.Event()
 
     def slow(items: Any) -> Any:
         begun.set()
         assert go_on.wait(10)
         return handler(items)
 
+    def kept(arrivals: Any) -> Any:
+        shared.append(put(arrivals))
+        return shared[-1]
+
     with monkeypatch.context() as patch:
         patch.setattr(inbox.group, "_handler", slow)
+        patch.setattr(inbox.group, "put", kept)
         patch.setattr(express, "LONGEST_WAIT", 0.05)
         answer = lane.loop.call(lane.whole())
         assert begun.is_set()
         assert answer.status == 503
         assert "may be stored yet" in answer.json()["detail"]
-        assert not [future for _, future in inbox.group._waiting if future.cancelled()]
+        assert not shared[0].cancelled()
         go_on.set()
         wait_until(lambda: InboundEvent.objects.count() == 1)
     assert lane.loop.call(lane.whole()).status == 202

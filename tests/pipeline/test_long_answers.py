@@ -3,12 +3,14 @@
 import json
 
 import pytest
+from django.db import transaction
 from django.test import Client
 
 from apps.accounts.models import UsageRecord
 from apps.ai.base import Answer
 from apps.channels.splitting import units
 from apps.conversations.models import AiAccount, ChatbotAi, Message
+from apps.conversations.services import NewMessage, add_messages
 from apps.jobs import desk
 from apps.jobs.drain import drain
 from apps.jobs.models import Job
@@ -140,6 +142,26 @@ def test_the_next_answer_is_not_taken_for_a_part_of_this_one(talk, get, long_ans
     talk.say("two")
     drain()
     assert get(first)["parts"] == 3
+
+
+def test_a_question_that_was_answered_twice_has_one_reply(talk, get, long_answer):
+    asked = talk.say("one")
+    drain()
+    question = Message.objects.get(direction="in")
+    with transaction.atomic():
+        add_messages(
+            [
+                NewMessage(
+                    conversation_id=question.conversation_id,
+                    direction="out",
+                    text=f"again {part}",
+                    in_reply_to_id=question.pk,
+                    details={"part": part, "parts": 3},
+                )
+                for part in (1, 2, 3)
+            ]
+        )
+    assert (get(asked)["parts"], get(asked)["text"]) == (3, "\n\n".join(PARAGRAPHS))
 
 
 def test_who_wrote_it_and_who_could_not_is_kept_beside_it(talk, ai):
