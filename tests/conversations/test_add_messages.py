@@ -197,12 +197,18 @@ def test_order_of_places_is_order_of_commits():
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_two_transactions_in_either_order_wait_and_neither_fails(order):
     """Each adds to the same two conversations, one as given, the other turned round. Locked in the order of the keys,
-    the second waits at the first of them; locked as given, they would deadlock."""
+    the second waits at the first of them; locked as given, they would deadlock. Planned as in a worker, where the
+    conversations are looked up one by one as they were given."""
     pks = [conversation.pk for conversation in ConversationFactory.create_batch(2)]
     together, errors = threading.Barrier(2), []
 
     def write(mine: list[int]) -> None:
         try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
+                cursor.execute(
+                    "SET enable_hashjoin = off; SET enable_mergejoin = off; SET deadlock_timeout = '100ms'"
+                )
             for _ in range(25):
                 together.wait(timeout=10)
                 with transaction.atomic():
