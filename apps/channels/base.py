@@ -151,9 +151,13 @@ class Channel:
         raise NotImplementedError
 
     def limits(self, outgoing: Outgoing) -> tuple[Limit, ...]:
-        """The limits that this send counts against, the account's own first. All workers share them; a Postpone
-        from `send` holds the first one for as long as the provider asked. Without any it holds nobody else."""
+        """The limits that this send counts against; all workers share them. The account's own has `hold_key`."""
         return ()
+
+    def hold_key(self, account: str) -> str:
+        """What no worker touches for as long as the provider asks (a Postpone from `send` or `typing`): the account,
+        by its public id."""
+        return f"{self.name}:{account}"
 
     def verify(self, request: WebhookRequest, credentials: Mapping[str, Any]) -> None:
         """Return if the call is proven to come from the provider. Raises Unverified."""

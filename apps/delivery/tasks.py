@@ -82,6 +82,14 @@ class SendMessage(JobTask):
         channel = channels.get(self.channel)
         wanted = {pk: channel.limits(parcel.outgoing) for pk, parcel in parcels.items()}
         later: dict[int, Ending] = {}
+        if channel.has_breaker:  # there is somebody outside who may have asked us to wait
+            keys = {pk: channel.hold_key(parcel.outgoing.account) for pk, parcel in parcels.items()}
+            # Where it is one of the limits, those know; they also say who comes when it is over.
+            keys = {pk: key for pk, key in keys.items() if key not in {one.key for one in wanted[pk]}}
+            for pk, wait in zip(keys, limiter.held(list(keys.values())), strict=True):
+                if wait > 0:
+                    later[pk] = Postponed(wait, "its provider asked us to wait", "rate_limited")
+        wanted = {pk: limits for pk, limits in wanted.items() if pk not in later}
         if any(wanted.values()):
             for pk, wait in zip(wanted, limiter.reserve(list(wanted.values())), strict=True):
                 if wait > 0:
@@ -103,8 +111,7 @@ class SendMessage(JobTask):
             sent = await channel.send(item.outgoing)
         except Postpone as error:
             ok = 1  # a refusal is an answer
-            if limits := channel.limits(item.outgoing):
-                in_background(limiter.hold, limits[0].key, error.seconds)
+            in_background(limiter.hold, channel.hold_key(item.outgoing.account), error.seconds)
             raise
         except PermanentError:
             ok = 1

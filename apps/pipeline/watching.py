@@ -15,6 +15,9 @@ import structlog
 from apps.ai.base import OnText
 from apps.channels import registry as channels
 from apps.channels.base import Channel, Listener
+from apps.reliability import limiter
+from apps.reliability.background import in_background
+from apps.reliability.errors import Postpone
 
 SHOW_EVERY = 0.08
 """Seconds between two looks at a growing answer."""
@@ -66,11 +69,22 @@ async def watched(channel_name: str, listener: Listener) -> AsyncIterator[Draft 
 async def _type(channel: Channel, listener: Listener, seconds: float) -> None:
     try:
         while not _is_over():
-            async with asyncio.timeout(LONGEST_CALL):
-                await channel.typing(listener)
+            if not await _is_held(channel, listener):
+                async with asyncio.timeout(LONGEST_CALL):
+                    await channel.typing(listener)
             await asyncio.sleep(seconds * 0.8)  # renewed before it ends
+    except Postpone as error:
+        in_background(limiter.hold, channel.hold_key(listener.account), error.seconds)
     except Exception as error:  # whatever a channel raises: the answer matters, the sign doesn't
         log.debug("typing_not_shown", channel=channel.name, error=type(error).__name__)
+
+
+async def _is_held(channel: Channel, listener: Listener) -> bool:
+    """Whether the account's provider asked us to wait: then nobody types either."""
+    if not channel.has_breaker:
+        return False  # nobody outside
+    [wait] = await in_background(limiter.held, [channel.hold_key(listener.account)])
+    return wait > 0
 
 
 async def _show(channel: Channel, listener: Listener, draft: Draft) -> None:

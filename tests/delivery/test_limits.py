@@ -42,7 +42,7 @@ class Limited(WidgetChannel):
         self.sent, self.errors = [], []
 
     def limits(self, outgoing):
-        account = f"limited:{outgoing.account}"
+        account = self.hold_key(outgoing.account)
         return (
             Limit(account, self.rate, self.burst),
             Limit(f"{account}:{outgoing.recipient}", SLOW, 100),
@@ -153,14 +153,27 @@ def test_who_is_asked_to_slow_down_holds_all_sends_of_the_account_everywhere(mes
     drain()
     row = Job.objects.get(pk=job)
     assert (row.status, row.attempts) == ("retry", 0)
-    key = f"limited:{account.public_id}"
+    key = messenger.hold_key(str(account.public_id))
     with parties(1) as [elsewhere]:
-        [[wait, free]] = elsewhere.does("limiter.held", [key, "limited:another"])
+        [[wait, free]] = elsewhere.does("limiter.held", [key, messenger.hold_key("another")])
     assert 30 < wait <= 40
     assert free == 0
     other = send(talk(account), "two")[0]
     drain()
     assert messenger.sent == []
+    assert 30 < seconds_until_due(other) <= 41
+
+
+def test_without_limits_of_its_own_an_account_is_held_all_the_same(messenger, account, monkeypatch):
+    monkeypatch.setattr(messenger, "limits", lambda outgoing: ())
+    messenger.errors = [Postpone(40, "429", code="rate_limited")]
+    send(talk(account), "one")
+    drain()
+    other = send(talk(account), "two")[0]
+    drain()
+    assert messenger.sent == []
+    row = Job.objects.get(pk=other)
+    assert (row.status, row.attempts, row.error_code) == ("retry", 0, "rate_limited")
     assert 30 < seconds_until_due(other) <= 41
 
 

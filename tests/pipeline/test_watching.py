@@ -10,6 +10,9 @@ from apps.channels import registry as channels
 from apps.channels.base import Channel, Listener
 from apps.pipeline import watching
 from apps.pipeline.watching import Draft, watched
+from apps.reliability import limiter
+from apps.reliability.errors import Postpone
+from tests.waiting import wait_until
 
 LISTENER = Listener("conversation-1", "person-1", {"token": "planted"}, "account-1")
 
@@ -261,3 +264,35 @@ def test_who_answers_next_begins_at_the_beginning(stage, pauses):
 
     asyncio.run(turn())
     assert stage.shown == ["I think that ", "We open"]
+
+
+def test_nobody_types_while_the_provider_wants_us_to_wait(stage, monkeypatch):
+    monkeypatch.setattr(Stage, "has_breaker", True)
+    monkeypatch.setattr(Stage, "typing_seconds", 4.0)
+    key = stage.hold_key(LISTENER.account)
+
+    async def refused() -> None:
+        raise Postpone(30.0, "429")
+
+    async def turn() -> None:
+        async with watched("widget", LISTENER):
+            await stage.until(lambda: bool(stage.typed))
+        await turns()
+
+    stage.hindrance = refused
+    asyncio.run(turn())
+    wait_until(lambda: limiter.held([key])[0] > 20, what="the hold")
+
+    asked: list[list[str]] = []
+    held = limiter.held
+    monkeypatch.setattr(limiter, "held", lambda keys: (held(keys), asked.append(keys))[0])
+
+    async def another() -> None:
+        async with watched("widget", LISTENER), asyncio.timeout(10):
+            while not asked:
+                await asyncio.sleep(0.001)
+            await turns(100)
+
+    asyncio.run(another())
+    assert asked == [[key]]
+    assert len(stage.typed) == 1
