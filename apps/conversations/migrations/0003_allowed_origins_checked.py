@@ -5,15 +5,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('conversations', '0002_accounts_with_ai_providers'),
+        ("conversations", "0002_accounts_with_ai_providers"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='chatbot',
-            name='allowed_origins',
-            field=models.JSONField(blank=True, default=list, help_text='Where its widget may be embedded: ["https://shop.example", "https://*.shop.example"]. Empty: anywhere.', validators=[apps.conversations.models.origins.validate_origins]),
+            model_name="chatbot",
+            name="allowed_origins",
+            field=models.JSONField(
+                blank=True,
+                default=list,
+                help_text='Where its widget may be embedded: ["https://shop.example", "https://*.shop.example"]. Empty: anywhere.',
+                validators=[apps.conversations.models.origins.validate_origins],
+            ),
         ),
     ]

@@ -5,15 +5,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('conversations', '0003_allowed_origins_checked'),
+        ("conversations", "0003_allowed_origins_checked"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='aiaccount',
-            name='base_url',
-            field=models.CharField(blank=True, help_text="For your own server, such as http://127.0.0.1:11434/v1. Empty: the provider's.", max_length=500, validators=[apps.conversations.models.ai_accounts.check_server_address]),
+            model_name="aiaccount",
+            name="base_url",
+            field=models.CharField(
+                blank=True,
+                help_text="For your own server, such as http://127.0.0.1:11434/v1. Empty: the provider's.",
+                max_length=500,
+                validators=[apps.conversations.models.ai_accounts.check_server_address],
+            ),
         ),
     ]
