@@ -5,9 +5,14 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
+
 from apps.ai.base import Access
-from apps.conversations.models import ChannelAccount, Chatbot, ChatbotAi
+from apps.conversations.models import AiAccount, ChannelAccount, Chatbot, ChatbotAi
+from apps.reliability.encryption import DecryptionError
 from apps.reliability.short_memory import ShortMemory
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,8 @@ def _read_accounts(pks: set[int]) -> dict[int, AccountFacts]:
 def _read_chatbots(pks: set[int]) -> dict[int, ChatbotFacts]:
     order: dict[int, list[Choice]] = defaultdict(list)
     steps = ChatbotAi.objects.filter(chatbot__in=pks, account__is_active=True).select_related("account")
-    for step in steps.order_by("chatbot_id", "position"):
+    # Each account's credentials for themselves: what no key opens must not hide the next account.
+    for step in steps.order_by("chatbot_id", "position").defer("account__credentials"):
         order[step.chatbot_id].append(_choice(step))
     return {
         chatbot.pk: ChatbotFacts(
@@ -101,8 +107,18 @@ def _choice(step: ChatbotAi) -> Choice:
             account=str(account.public_id),
             base_url=account.base_url,
             model=step.model or account.model,
-            credentials=account.credentials,
+            credentials=_credentials(account),
         ),
         name=account.name,
         timeout_seconds=float(account.timeout_seconds),
     )
+
+
+def _credentials(account: AiAccount) -> dict[str, Any]:
+    """Nothing where they can't be decrypted: the provider says then that the key is missing, and the next is asked."""
+    try:
+        credentials: dict[str, Any] = account.credentials
+    except DecryptionError as error:
+        log.error("ai_credentials_unreadable", account=account.name, error=str(error))
+        return {}
+    return credentials
