@@ -64,7 +64,9 @@ class Webhooks:
 
     def _go(self, bot: Bot, chat_id: int) -> None:
         name = f"{bot.token} {chat_id}"
-        if bot.webhook and not any(task.get_name() == name for task in self._tasks):
+        # One that has just ended may still be in the set: it brings nothing any more.
+        running = any(task.get_name() == name and not task.done() for task in self._tasks)
+        if bot.webhook and not running:
             task = asyncio.get_running_loop().create_task(self._bring(bot, chat_id), name=name)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
