@@ -78,20 +78,16 @@ class ReceiveMessage(JobTask):
             ]
         )
         _log_usage((one.job, message, {"messages": 1}) for one, message in zip(done, stored, strict=True))
-        enqueue_many(
-            [
-                _turn(one.job, conversation, message)
-                for one, conversation, message in zip(done, conversations, stored, strict=True)
-                if conversation.is_answered and not greets(one.item, conversation)
-            ]
-        )
-        greet(
-            [
-                (one.job, conversation, message)
-                for one, conversation, message in zip(done, conversations, stored, strict=True)
-                if conversation.is_answered and greets(one.item, conversation)
-            ]
-        )
+        turns, opened = [], []
+        for one, conversation, message in zip(done, conversations, stored, strict=True):
+            if not conversation.is_answered:
+                continue
+            if greets(one.item, conversation):
+                opened.append((one.job, conversation, message))
+            else:
+                turns.append(_turn(one.job, conversation, message))
+        enqueue_many(turns)
+        greet(opened)
         _announce_after_commit(conversations)
 
 

@@ -3,7 +3,6 @@
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from apps.channels.registry import UnknownChannel
 from apps.conversations.models import ChannelAccount, Contact, Conversation, Message
 from tests.factories.conversations import ChannelAccountFactory, ContactFactory, ConversationFactory
 
@@ -40,13 +39,3 @@ def test_credentials_are_encrypted_at_rest():
         cursor.execute("SELECT credentials FROM conversations_channelaccount")
         assert "planted-secret" not in str(cursor.fetchall())
     assert ChannelAccount.objects.get(pk=account.pk).credentials == {"token": "planted-secret"}
-
-
-@pytest.mark.django_db
-def test_quiet_time_is_the_accounts_own_or_the_channels():
-    account = ChannelAccountFactory()
-    assert account.quiet_seconds == 0
-    account.debounce_seconds = 2.5
-    assert account.quiet_seconds == 2.5
-    with pytest.raises(UnknownChannel, match="'gone'"):
-        _ = ChannelAccount(channel="gone").quiet_seconds

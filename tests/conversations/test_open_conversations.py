@@ -6,6 +6,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
+from apps.channels.registry import UnknownChannel
 from apps.conversations.models import Contact, Conversation
 from apps.conversations.services import Sender, move_contact, open_conversations, start_conversation
 from tests.factories.conversations import ChannelAccountFactory, ContactFactory, ConversationFactory
@@ -87,6 +88,19 @@ def test_ids_that_no_database_keeps_as_they_are():
     assert open_conversations(strange) == first
     contact = Contact.objects.get(pk=first[0].contact)
     assert (contact.external_id, len(contact.name)) == ("ab", 255)
+
+
+@pytest.mark.django_db
+def test_quiet_time_is_the_accounts_own_or_the_channels():
+    account = ChannelAccountFactory()
+    [conversation] = open_conversations([Sender(account.pk, "1")])
+    assert conversation.quiet_seconds == 0
+    account.debounce_seconds = 2.5
+    account.save()
+    [conversation] = open_conversations([Sender(account.pk, "1")])
+    assert conversation.quiet_seconds == 2.5
+    with pytest.raises(UnknownChannel, match="'gone'"):
+        _ = conversation._replace(channel="gone", debounce_seconds=None).quiet_seconds
 
 
 @pytest.mark.django_db

@@ -7,7 +7,6 @@ from django.db import models
 from django.utils import timezone
 
 from apps.accounts.models import Customer
-from apps.channels import registry as channels
 from apps.conversations.models.origins import validate_origins
 from apps.reliability.encryption import EncryptedJSONField
 
@@ -94,13 +93,3 @@ class ChannelAccount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.channel})" if self.name else self.channel
-
-    @property
-    def quiet_seconds(self) -> float:
-        """How long a turn waits for a next message: this account's own value, else the channel's.
-
-        Raises UnknownChannel when the settings don't know the channel any more.
-        """
-        if self.debounce_seconds is not None:
-            return self.debounce_seconds
-        return channels.get(self.channel).debounce_seconds

@@ -6,28 +6,15 @@ from uuid import uuid4
 
 from django.db import models
 from django.db.models import F, FilteredRelation, Q
-from django.db.models.expressions import Combinable
 from django.utils import timezone
 
 from apps.conversations.models.conversations import Conversation
 
 
 class MessageQuerySet(models.QuerySet["Message"]):
-    def context_for(self, conversation_ids: Iterable[int], last: int = 10) -> Self:
-        """The last messages of each conversation, oldest first, conversations one after the other.
-
-        One statement that walks the index of positions from the end; it never looks at the older history.
-        """
-        return self._behind(conversation_ids, F("talk__message_count") - last)
-
     def unanswered(self, conversation_ids: Iterable[int]) -> Self:
-        """What people wrote behind the last answered position of each conversation, oldest first. One statement,
-        like context_for."""
-        return self._behind(conversation_ids, F("talk__answered_position")).filter(
-            direction=Message.Direction.IN
-        )
-
-    def _behind(self, conversation_ids: Iterable[int], position: Combinable) -> Self:
+        """What people wrote behind the last answered position of each conversation, oldest first, conversations one
+        after the other. One statement that walks the index of positions; it never looks at the older history."""
         # Two hints for the planners, without which they may read a whole history and throw most of it away:
         # `+ 0` keeps SQLite from walking the index of messages first only because it is in the order asked for,
         # and the upper bound, always true, tells PostgreSQL that the range is narrow.
@@ -35,8 +22,9 @@ class MessageQuerySet(models.QuerySet["Message"]):
             self.alias(talk=FilteredRelation("conversation"))
             .filter(
                 talk__pk__in=set(conversation_ids),
-                position__gt=position,
+                position__gt=F("talk__answered_position"),
                 position__lte=F("talk__message_count"),
+                direction=Message.Direction.IN,
             )
             .order_by("conversation_id", F("position") + 0)
         )
