@@ -104,7 +104,7 @@ def words_of(error: BaseException) -> str:
     """What `error` says, without secrets. Whoever wrote it, reading it never raises."""
     try:
         words = str(getattr(error, "message", "") or error)
-    except Exception:
+    except Exception:  # its own __str__ fails: its name must do, and the traceback is kept beside it
         words = ""
     return redact_text(words or type(error).__name__)[:ERROR_LENGTH]
 

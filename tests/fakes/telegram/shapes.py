@@ -1,12 +1,15 @@
 """The types of the Bot API that the fake answers with: field -> what it holds, `?` where it may be missing.
 
 Written from the documentation of Bot API 10.1 (11 June 2026). Only what the fake uses; `problems` names anything else.
-A copy of the published machine-readable description, where one is at hand (TELEGRAM_API_DESCRIPTION, the api.json of
-PaulSonOfLars/telegram-bot-api-spec), is compared with this table by tests/fakes/test_telegram.py.
+A test compares them with what python-telegram-bot knows; with the published machine-readable description (api.json of
+PaulSonOfLars/telegram-bot-api-spec) by hand: `python -m tests.fakes.telegram.shapes api.json`.
 """
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
 from typing import Any
 
 Shape = dict[str, str]
@@ -129,3 +132,36 @@ def problems(value: Any, kind: str, where: str = "") -> list[str]:
         elif not holds.endswith("?"):
             found.append(f"{where}.{name} is missing")
     return found
+
+
+def differences(published: dict[str, Any]) -> list[str]:
+    """Where these shapes differ from a machine-readable description of the Bot API (types with their fields, methods
+    with what they return). By hand: `python -m tests.fakes.telegram.shapes api.json`."""
+    found = []
+    for name, shape in SHAPES.items():
+        fields = {field["name"]: field for field in published["types"][name]["fields"]}
+        for field, holds in shape.items():
+            there = fields.get(field)
+            if there is None:
+                found.append(f"{name}.{field}: not there")
+            elif holds.endswith("?") is there["required"]:
+                here = "optional here, required" if there["required"] else "required here, not"
+                found.append(f"{name}.{field}: {here} there")
+            elif holds.removesuffix("?") not in there["types"]:
+                found.append(f"{name}.{field}: {' or '.join(there['types'])} there")
+        found += [
+            f"{name}.{field}: required there, not here"
+            for field, one in fields.items()
+            if one["required"] and field not in shape
+        ]
+    for method, result in RESULTS.items():
+        returns = published["methods"][method]["returns"]
+        if result not in returns:
+            found.append(f"{method}: returns {' or '.join(returns)} there")
+    return found
+
+
+if __name__ == "__main__":
+    differing = differences(json.loads(Path(sys.argv[1]).read_text()))
+    print("\n".join(differing) or "no difference")  # noqa: T201 - a command for people
+    sys.exit(bool(differing))
