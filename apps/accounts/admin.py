@@ -40,7 +40,7 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
 
 @admin.register(Plan)
 class PlanAdmin(ModelAdmin):
-    list_display = ("name", "monthly_price", "priority", "customer_count")
+    list_display = ("name", "monthly_price", "priority", "weight", "customer_count")
     search_fields = ("name",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Plan]:

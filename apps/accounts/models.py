@@ -38,11 +38,19 @@ class Plan(models.Model):
         validators=[MinValueValidator(Decimal(0))],
         help_text="From 100: priority 1; from 50: priority 3; below: priority 5. Less is claimed earlier.",
     )
+    weight = models.PositiveSmallIntegerField(
+        default=1,
+        db_default=1,
+        validators=[MinValueValidator(1)],
+        help_text="Where customers of one priority wait for the same queue, one with weight 2 gets twice the share of "
+        "one with weight 1.",
+    )
 
     class Meta:
         ordering = ("-monthly_price", "name")
         constraints = (
             models.CheckConstraint(condition=models.Q(monthly_price__gte=0), name="plan_price_not_negative"),
+            models.CheckConstraint(condition=models.Q(weight__gte=1), name="plan_weight_is_one_or_more"),
         )
 
     def __str__(self) -> str:

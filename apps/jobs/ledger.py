@@ -14,13 +14,14 @@ from django.db import connection
 
 from apps.jobs import storable
 from apps.jobs.claimed import ClaimedJob
-from apps.jobs.statements import numbers, statements
+from apps.jobs.statements import LARGEST_CLAIM, numbers, statements
 from apps.reliability.prepared import preparing_cursor
 
 Parameters = dict[str, Any] | list[Any]
 
 
-def _rows(text: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+def ask(text: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+    """Run one of the ledger's statements; return its rows."""
     with preparing_cursor() as cursor:
         cursor.execute(text, parameters)
         return cursor.fetchall()
@@ -32,7 +33,7 @@ def _pairs(jobs: Sequence[ClaimedJob]) -> str:
 
 def insert(text: str, *, rows: str, worker: int | None) -> list[tuple[int, int]]:
     """Insert jobs (a JSON list of NEW_JOB_COLUMNS); return (id, fence) in their order. `worker` takes some at once."""
-    return _rows(text, {"rows": rows, "worker": worker})
+    return ask(text, {"rows": rows, "worker": worker})
 
 
 def _marks(values: Sequence[Any], one: str = "%s") -> str:
@@ -40,26 +41,33 @@ def _marks(values: Sequence[Any], one: str = "%s") -> str:
 
 
 def claim(task: str, *, places: int, worker: int) -> tuple[list[ClaimedJob], int]:
-    """Claim up to `places` due jobs of `task`, best priority first, and park those behind another of their lane.
+    """Claim up to `places` due jobs of `task` (at most LARGEST_CLAIM), best priority first, and park those behind
+    another of their lane.
 
     Returns the jobs, and how many rows were looked at: as many as places means that there may be more.
     Raises IntegrityError when another worker claimed a job of the same lane meanwhile: claim again.
     """
-    rows = _rows(statements().claim, {"task": task, "places": places, "worker": worker})
-    jobs = [ClaimedJob.from_row(row) for row in rows if row[1] == "processing"]
+    found = {"task": task, "places": min(places, LARGEST_CLAIM), "worker": worker}
+    return claimed_by(statements().claim, found)
+
+
+def claimed_by(text: str, parameters: Parameters) -> tuple[list[ClaimedJob], int]:
+    """What a claiming statement took, oldest first, and how many rows it looked at."""
+    found = ask(text, parameters)
+    jobs = [ClaimedJob.from_row(row) for row in found if row[1] == "processing"]
     jobs.sort(key=lambda job: job.id)
-    return jobs, len(rows)
+    return jobs, len(found)
 
 
 def claim_one(job_id: int, *, worker: int | None) -> ClaimedJob | None:
     """Claim this very job if it is due and the head of its lane."""
-    rows = _rows(statements().claim_one, {"id": job_id, "worker": worker})
+    rows = ask(statements().claim_one, {"id": job_id, "worker": worker})
     return ClaimedJob.from_row(rows[0]) if rows else None
 
 
 def next_suspect(tasks: Sequence[str]) -> int | None:
     """Return the id of a due job of these tasks that has been running in two crashes."""
-    rows = _rows(statements().suspects.format(tasks=_marks(tasks)), list(tasks))
+    rows = ask(statements().suspects.format(tasks=_marks(tasks)), list(tasks))
     return rows[0][0] if rows else None
 
 
@@ -67,22 +75,22 @@ def next_due(*, until: Any = None) -> int | None:
     """Return the id of the best job that is due now, or by `until`."""
     texts = statements()
     if until is None:
-        rows = _rows(texts.due.format(until=texts.now), [])
+        rows = ask(texts.due.format(until=texts.now), [])
     else:
-        rows = _rows(texts.due.format(until="%s"), [connection.ops.adapt_datetimefield_value(until)])
+        rows = ask(texts.due.format(until="%s"), [connection.ops.adapt_datetimefield_value(until)])
     return rows[0][0] if rows else None
 
 
 def tasks_with_due_jobs(tasks: Sequence[str]) -> list[str]:
     """Return those of `tasks` that have a job due. Some tens of index probes, whatever waits."""
-    rows = _rows(statements().tasks_with_due.format(tasks=_marks(tasks, "(%s)")), list(tasks))
+    rows = ask(statements().tasks_with_due.format(tasks=_marks(tasks, "(%s)")), list(tasks))
     return [task for (task,) in rows]
 
 
 def mark_sending(jobs: Sequence[ClaimedJob], *, worker: int) -> set[int]:
     """Mark these as about to be called; return the ids that are still ours and under a lease that holds."""
     text = statements().mark_sending
-    return {job_id for (job_id,) in _rows(text, {"pairs": _pairs(jobs), "worker": worker})}
+    return {job_id for (job_id,) in ask(text, {"pairs": _pairs(jobs), "worker": worker})}
 
 
 def complete(jobs: Sequence[ClaimedJob]) -> set[int]:
@@ -90,7 +98,7 @@ def complete(jobs: Sequence[ClaimedJob]) -> set[int]:
     if not jobs:
         return set()
     text = statements().complete
-    return {job_id for (job_id,) in _rows(text, {"pairs": _pairs(jobs)})}
+    return {job_id for (job_id,) in ask(text, {"pairs": _pairs(jobs)})}
 
 
 def keep_result(job: ClaimedJob, result: Any) -> None:
@@ -122,21 +130,19 @@ def put_back(
         "code": storable.code(code),
         "result": None if result is None else storable.as_json(result),
     }
-    return bool(_rows(statements().put_back, found))
+    return bool(ask(statements().put_back, found))
 
 
 def fail(job: ClaimedJob, *, reason: str, spent: int, crashed: int = 0, error: str, code: str) -> bool:
     """Make `job` a dead letter; say whether its fence matched."""
     found = {"id": job.id, "fence": job.fence, "reason": reason, "spent": spent, "crashed": crashed}
-    return bool(
-        _rows(statements().fail, {**found, "error": storable.text(error), "code": storable.code(code)})
-    )
+    return bool(ask(statements().fail, {**found, "error": storable.text(error), "code": storable.code(code)}))
 
 
 def hand_back(jobs: Sequence[ClaimedJob]) -> None:
     """Give these up untouched: no attempt is spent."""
     if jobs:
-        _rows(statements().hand_back, {"pairs": _pairs(jobs)})
+        ask(statements().hand_back, {"pairs": _pairs(jobs)})
 
 
 def promote(lanes: Iterable[str]) -> set[str]:
@@ -144,12 +150,12 @@ def promote(lanes: Iterable[str]) -> set[str]:
     names = sorted(set(lanes))
     if not names:
         return set()
-    return {task for (task,) in _rows(statements().promote, {"lanes": json.dumps(names)})}
+    return {task for (task,) in ask(statements().promote, {"lanes": json.dumps(names)})}
 
 
 def promote_orphans() -> set[str]:
     """Wake what is parked although its lane is free: its promoter was killed after the commit."""
-    return {task for (task,) in _rows(statements().promote_orphans, [])}
+    return {task for (task,) in ask(statements().promote_orphans, [])}
 
 
 def abandoned(*, overdue: bool = True) -> list[tuple[ClaimedJob, bool, str]]:
@@ -157,45 +163,45 @@ def abandoned(*, overdue: bool = True) -> list[tuple[ClaimedJob, bool, str]]:
 
     `overdue`: also those of a living worker that are past their own lease (it forgot them).
     """
-    rows = _rows(statements().abandoned, {"overdue": int(overdue)})
+    rows = ask(statements().abandoned, {"overdue": int(overdue)})
     return [(ClaimedJob.from_row(row), bool(row[20]), row[21] or "") for row in rows]
 
 
 def bury_expired() -> list[ClaimedJob]:
     """Fail waiting jobs that are past their longest age; return them. Inside a transaction."""
-    ids = [job_id for (job_id,) in _rows(statements().expired, [])]
+    ids = [job_id for (job_id,) in ask(statements().expired, [])]
     return bury_waiting(ids, reason="expired", error="not done in time", code="expired") if ids else []
 
 
 def bury_waiting(ids: list[int], *, reason: str, error: str, code: str) -> list[ClaimedJob]:
     """Fail these if they still wait; return those that did."""
     text = statements().bury_waiting.format(ids=numbers(ids))
-    rows = _rows(text, {"reason": reason, "error": error, "code": code})
+    rows = ask(text, {"reason": reason, "error": error, "code": code})
     return [ClaimedJob.from_row(row) for row in rows]
 
 
 def register_worker(**columns: Any) -> int:
     """Enter a worker; return its id. `lease` in seconds, the rest as the table has it."""
-    return int(_rows(statements().register_worker, columns)[0][0])
+    return int(ask(statements().register_worker, columns)[0][0])
 
 
 def heartbeat(worker: int, *, lease: float) -> bool:
     """Renew the lease of `worker` for `lease` seconds; False: somebody declared it gone."""
-    return bool(_rows(statements().heartbeat, {"worker": worker, "lease": lease}))
+    return bool(ask(statements().heartbeat, {"worker": worker, "lease": lease}))
 
 
 def end_worker(worker: int, *, how: str) -> bool:
-    return bool(_rows(statements().end_worker, {"worker": worker, "how": how}))
+    return bool(ask(statements().end_worker, {"worker": worker, "how": how}))
 
 
 def expire_leases() -> list[int]:
     """End the workers whose lease ran out; return their ids."""
-    return [worker for (worker,) in _rows(statements().expire_leases, [])]
+    return [worker for (worker,) in ask(statements().expire_leases, [])]
 
 
 def take_seat(name: str, *, seconds: float) -> bool:
     """Take the seat `name` for `seconds`, if nobody has it."""
-    return bool(_rows(statements().take_seat, {"name": name, "seconds": seconds}))
+    return bool(ask(statements().take_seat, {"name": name, "seconds": seconds}))
 
 
 def count(rows: Sequence[Sequence[Any]]) -> None:
@@ -208,10 +214,10 @@ def count(rows: Sequence[Sequence[Any]]) -> None:
 
 def held_unmarked(worker: int) -> list[ClaimedJob]:
     """Return the jobs that `worker` has running, but for those with the sending mark and for suspects."""
-    return [ClaimedJob.from_row(row) for row in _rows(statements().held_unmarked, {"worker": worker})]
+    return [ClaimedJob.from_row(row) for row in ask(statements().held_unmarked, {"worker": worker})]
 
 
 def running(job_id: int, *, worker: int) -> ClaimedJob | None:
     """Return this job if `worker` still has it running."""
-    rows = _rows(statements().running, {"id": job_id, "worker": worker})
+    rows = ask(statements().running, {"id": job_id, "worker": worker})
     return ClaimedJob.from_row(rows[0]) if rows else None

@@ -15,6 +15,7 @@ from django.db import DatabaseError, IntegrityError, connection
 from apps.jobs import bell, ledger
 from apps.jobs.claimed import ClaimedJob
 from apps.jobs.connections import drop_if_broken
+from apps.jobs.sharing import Ring
 
 if TYPE_CHECKING:
     from apps.jobs.line import Line
@@ -34,6 +35,7 @@ class Lookout:
         """It looks again by itself: the bell need not ring."""
         self._levels: set[int] = set()
         """The priorities seen here: with one only, a claim that is not full has taken everything."""
+        self._ring = Ring()
 
     def wake(self) -> bool:
         """Look soon; False if there is no place."""
@@ -116,13 +118,15 @@ class Lookout:
             return self.looking
 
     def _claim(self, places: int) -> tuple[list[ClaimedJob], int]:
-        task, crew = self.line.task.name, self.line.crew
+        task, worker = self.line.task.name, self.line.crew.worker_id
+        # Where a place has been missing, whoever asks first must not get them all.
+        claim = self._ring.claim if self.line.behind else ledger.claim
         drop_if_broken()
         for _ in range(3):
             try:
-                return ledger.claim(task, places=places, worker=crew.worker_id)
+                return claim(task, places=places, worker=worker)
             except IntegrityError:
                 continue  # somebody took a job of the same lane meanwhile; the next look parks it
             except DatabaseError:
                 connection.close()
-        return ledger.claim(task, places=places, worker=crew.worker_id)
+        return claim(task, places=places, worker=worker)

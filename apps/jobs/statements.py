@@ -17,6 +17,9 @@ from apps.jobs.dialect import Dialect, dialect
 
 WAITING = "('pending', 'retry')"
 LIVE = "('pending', 'retry', 'processing')"
+LARGEST_CLAIM = 500
+"""Rows of one claim. Standing in the text it tells PostgreSQL's planner that they are few: its generic plan takes an
+unknown LIMIT for a tenth of what waits, and would rather read a whole index than look up so many rows."""
 PRIORITIES = ", ".join(f"({n})" for n in range(10))
 
 HEAD = f"""(j.lane IS NULL OR (
@@ -50,7 +53,7 @@ NEW_JOB_COLUMNS = {
 CLAIMED_OF_J = ", ".join(f"j.{column}" for column in CLAIMED_COLUMNS.split(", "))
 
 
-def _first_due(task: str, d: Dialect) -> str:
+def first_due(task: str, d: Dialect) -> str:
     """SQL for the oldest due job of `task` (SQL) and priority p: one probe of the index, whatever waits.
 
     A bare EXISTS would be a join to PostgreSQL, which then reads all that is due, or the whole table.
@@ -59,35 +62,44 @@ def _first_due(task: str, d: Dialect) -> str:
         AND b.status IN {WAITING} AND b.crashes < 2 AND b.run_at <= {d.now} ORDER BY b.run_at, b.id LIMIT 1)"""
 
 
-class Statements:
-    """The texts for one dialect. Parameters are named; lists travel as JSON, so that a text is planned once."""
+def _times(d: Dialect) -> str:
+    return f"""{d.seconds(d.now, "due_at")} AS waited, {d.seconds("expires_at", d.now)} AS time_left"""
 
-    def __init__(self, d: Dialect) -> None:
-        taken = f"""status = 'processing', fence = fence + 1, worker_id = %(worker)s, started_at = {d.now},
-            sending_at = NULL, lease_until = {d.plus(d.now, "time_limit + 15")}"""
-        times = f"""{d.seconds(d.now, "due_at")} AS waited, {d.seconds("expires_at", d.now)} AS time_left"""
 
-        # The best due priority first; within it the oldest. A priority each time: (priority, run_at) in one
-        # index range could not be bounded by run_at.
-        self.claim = f"""
-            WITH best AS MATERIALIZED (
-                SELECT p.column1 AS n FROM (VALUES {PRIORITIES}) p
-                WHERE {_first_due("%(task)s", d)} IS NOT NULL
-                ORDER BY p.column1 LIMIT 1),
-            c AS MATERIALIZED (
-                SELECT j.id AS cid, {HEAD} AS ok FROM jobs_job j
-                WHERE j.task = %(task)s AND j.priority = (SELECT n FROM best) AND j.status IN {WAITING}
-                  AND j.crashes < 2 AND j.run_at <= {d.now}
-                ORDER BY j.run_at, j.id LIMIT %(places)s {d.skip_locked})
-            UPDATE jobs_job SET
+def claiming(d: Dialect) -> str:
+    """The end of a claim: of the rows in `c` (cid, ok), heads of their lanes begin, and the others are parked."""
+    return f"""UPDATE jobs_job SET
                 status = CASE WHEN c.ok THEN 'processing' ELSE status END,
                 fence = fence + CASE WHEN c.ok THEN 1 ELSE 0 END,
                 worker_id = CASE WHEN c.ok THEN %(worker)s ELSE worker_id END,
                 started_at = CASE WHEN c.ok THEN {d.now} ELSE started_at END,
                 lease_until = CASE WHEN c.ok THEN {d.plus(d.now, "time_limit + 15")} ELSE lease_until END,
                 run_at = CASE WHEN c.ok THEN run_at ELSE {d.parked} END
-            FROM c WHERE jobs_job.id = c.cid
-            RETURNING {CLAIMED_COLUMNS}, {times}"""
+            FROM (SELECT cid, ok FROM c LIMIT {LARGEST_CLAIM}) c WHERE jobs_job.id = c.cid
+            RETURNING {CLAIMED_COLUMNS}, {_times(d)}"""
+
+
+class Statements:
+    """The texts for one dialect. Parameters are named; lists travel as JSON, so that a text is planned once."""
+
+    def __init__(self, d: Dialect) -> None:
+        taken = f"""status = 'processing', fence = fence + 1, worker_id = %(worker)s, started_at = {d.now},
+            sending_at = NULL, lease_until = {d.plus(d.now, "time_limit + 15")}"""
+        times = _times(d)
+
+        # The best due priority first; within it the oldest. A priority each time: (priority, run_at) in one
+        # index range could not be bounded by run_at.
+        self.claim = f"""
+            WITH best AS MATERIALIZED (
+                SELECT p.column1 AS n FROM (VALUES {PRIORITIES}) p
+                WHERE {first_due("%(task)s", d)} IS NOT NULL
+                ORDER BY p.column1 LIMIT 1),
+            c AS MATERIALIZED (
+                SELECT j.id AS cid, {HEAD} AS ok FROM jobs_job j
+                WHERE j.task = %(task)s AND j.priority = (SELECT n FROM best) AND j.status IN {WAITING}
+                  AND j.crashes < 2 AND j.run_at <= {d.now}
+                ORDER BY j.run_at, j.id LIMIT %(places)s {d.skip_locked})
+            {claiming(d)}"""
 
         # One job by its id: quarantine, drain. The same conditions.
         self.claim_one = f"""
@@ -102,7 +114,7 @@ class Statements:
         # Which of these tasks have something due. A probe per task and priority.
         self.tasks_with_due = f"""
             SELECT t.column1 FROM (VALUES {{tasks}}) t WHERE EXISTS (
-                SELECT 1 FROM (VALUES {PRIORITIES}) p WHERE {_first_due("t.column1", d)} IS NOT NULL)"""
+                SELECT 1 FROM (VALUES {PRIORITIES}) p WHERE {first_due("t.column1", d)} IS NOT NULL)"""
 
         self.due = f"""
             SELECT j.id FROM jobs_job j WHERE j.status IN {WAITING} AND j.run_at <= {{until}} AND {HEAD}

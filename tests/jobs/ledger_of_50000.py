@@ -68,6 +68,7 @@ def _insert(status: str, how_many: int, extra: dict[str, str]) -> str:
         "status": f"'{status}'",
         "run_at": "NOW",
         "expires_at": "CASE WHEN n % 2 = 0 THEN LATER END",
+        "customer_id": "n % 5",
         "fence": "1" if status in ("processing", "completed", "failed") else "0",
         **extra,
     }

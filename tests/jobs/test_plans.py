@@ -3,11 +3,13 @@ the table, a bounded number of pages. On both databases; times are in bench/."""
 
 import pytest
 from django.db import connection
+from django.db.models import F
 
 from apps.jobs import ledger
 from apps.jobs.desk import discard
 from apps.jobs.enqueueing import NewJob, enqueue_many
 from apps.jobs.models import Job
+from apps.jobs.sharing import Ring
 from tests.jobs import ledger_of_50000
 from tests.jobs.ledger_of_50000 import DEEP, TASKS, plans_of
 
@@ -52,6 +54,18 @@ MOVES = {
         lambda _: ledger.claim("busy.reply", places=100, worker=1),
         {"job_due", "job_lane", "job_lane_running"},
         3000,
+    ),
+    "claim by shares": (
+        nothing,
+        lambda _: Ring().claim("busy.receive", places=100, worker=1),
+        {"job_due", "job_share", "job_lane", "job_lane_running"},
+        3000,
+    ),
+    "claim by shares where more customers wait than are listed": (
+        lambda: Job.objects.filter(task="busy.send", status="pending").update(customer_id=F("id") % 900),
+        lambda _: Ring().claim("busy.send", places=100, worker=1),
+        {"job_due", "job_share"},
+        6000,
     ),
     "claim where nothing waits": (
         nothing,

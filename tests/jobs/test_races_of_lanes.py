@@ -13,6 +13,7 @@ from apps.jobs.life import begin, call
 from apps.jobs.line import Line
 from apps.jobs.models import PARKED, Job
 from apps.jobs.settling import settle
+from apps.jobs.sharing import Ring
 from apps.jobs.task import get_task
 from tests.factories.jobs import JobFactory, WorkerFactory, seconds_until_due, state
 from tests.waiting import wait_until
@@ -230,3 +231,18 @@ class StubTaker:
 
     def give_back(self, task, places):
         self.taken -= places
+
+
+def test_two_workers_that_claim_by_shares_never_take_the_same_job(second):
+    """The other holds its claim open: this one takes what is left, and waits for nobody."""
+    for customer in (1, 2):
+        for _ in range(10):
+            JobFactory(customer_id=customer)
+    second.begin()
+    theirs, _ = second.do(Ring().claim, "test.script", places=8, worker=2)
+    mine, _ = Ring().claim("test.script", places=8, worker=1)
+    second.commit()
+    assert not {job.id for job in mine} & {job.id for job in theirs}
+    assert mine
+    rest, _ = ledger.claim("test.script", places=20, worker=3)
+    assert len(mine) + len(theirs) + len(rest) == 20

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 PARKED = datetime(9000, 1, 1, tzinfo=UTC)
 """`run_at` of a job that waits behind another of its lane. Not `infinity`: Django can't read that back."""
@@ -114,6 +114,16 @@ class Job(models.Model):
                 "id",
                 name="job_due",
                 condition=Q(status__in=["pending", "retry"]),
+            ),
+            # Who waits, customer by customer (apps/jobs/share_statements.py). Without what is parked.
+            models.Index(
+                "task",
+                "priority",
+                Coalesce("customer_id", 0),
+                "run_at",
+                "id",
+                name="job_share",
+                condition=Q(status__in=["pending", "retry"], run_at__lt=PARKED),
             ),
             models.Index(
                 "lane",

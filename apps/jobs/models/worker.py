@@ -36,6 +36,7 @@ class QueueState(models.Model):
     queue = models.CharField(max_length=100, unique=True)
     paused_at = models.DateTimeField(null=True)
     rate = models.CharField(max_length=20, blank=True)
+    concurrency = models.PositiveIntegerField(null=True)
 
     def __str__(self) -> str:
         return self.queue
