@@ -175,6 +175,14 @@ AI_PROVIDERS = {
 AI_PRICES: Any = env.str("AI_PRICES", "") or "{}"
 with suppress(ValueError):
     AI_PRICES = json.loads(AI_PRICES)
+# "failures/seconds" by the kind of what is behind: so many failures within so many seconds open a circuit breaker, for
+# as many seconds (apps/reliability/policies.py).
+BREAKERS = {
+    "chat": env.str("BREAKER_CHAT", "5/30"),
+    "ai": env.str("BREAKER_AI", "5/30"),
+    "rpc": env.str("BREAKER_RPC", "3/60"),
+    "ipfs": env.str("BREAKER_IPFS", "5/30"),
+}
 EXTRA_QUEUES = env.str("EXTRA_QUEUES", "")  # dotted path of a dict like the page's own: name -> Queue
 QUEUES = queues.pages(CHANNELS) | (import_string(EXTRA_QUEUES) if EXTRA_QUEUES else {})
 

@@ -104,6 +104,10 @@ class Provider:
     needs_account: ClassVar[bool] = False
     credential_names: ClassVar[tuple[str, ...]] = ()
 
+    def service(self, access: Access) -> str:
+        """What all accounts that use it share: when it is away, it is away for all. Empty: the provider itself."""
+        return ""
+
     async def complete(self, turn: Turn, on_text: OnText | None = None) -> Answer:
         """The answer to the last lines of the turn. No database here.
 

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from apps.ai.base import Access, Answer, OnText, Provider, Turn
 from apps.ai.builtin import estimated_tokens
@@ -95,6 +96,10 @@ class HostedProvider(Provider):
     def take_answer(self, body: dict[str, Any], into: Gathered) -> None:
         """Read a whole answer. Raises LookupError or TypeError if it is none."""
         raise NotImplementedError
+
+    def service(self, access: Access) -> str:
+        """The host that answers, with its port where one is named."""
+        return urlsplit(access.base_url or self.address).netloc.rpartition("@")[2].lower()
 
     async def complete(self, turn: Turn, on_text: OnText | None = None) -> Answer:
         """See the top of the file. Raises TransientError, Postpone or PermanentError."""

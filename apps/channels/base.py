@@ -123,7 +123,7 @@ class Channel:
                       Longer answers are split into several messages
     repeatable        whether sending the same message twice does no harm (the person sees it once)
     has_webhook       whether the provider calls POST /webhooks/<name>/<account>: `verify` and `parse`
-    has_breaker       whether sends stop for a while when the account's provider keeps failing
+    has_breaker       whether sends stop for a while when the provider, or one account of it, keeps failing
     typing_seconds    how long one sign of typing lasts; None where the channel has none
     shows_drafts      whether `show` can show an answer while it is being written
     credentials       what an account needs, for provision, admin and checks
@@ -158,6 +158,11 @@ class Channel:
         """What no worker touches for as long as the provider asks (a Postpone from `send` or `typing`): the account,
         by its public id."""
         return f"{self.name}:{account}"
+
+    def service(self, options: Mapping[str, Any]) -> str:
+        """What all accounts that use it share: when it is away, it is away for all. `options` are the account's, for
+        channels whose accounts may have a server of their own."""
+        return self.name
 
     def verify(self, request: WebhookRequest, credentials: Mapping[str, Any]) -> None:
         """Return if the call is proven to come from the provider. Raises Unverified."""

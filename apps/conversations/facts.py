@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from apps.ai.base import Access
+from apps.conversations import destinations
 from apps.conversations.models import AiAccount, ChannelAccount, Chatbot, ChatbotAi
 from apps.reliability.encryption import DecryptionError
 from apps.reliability.short_memory import ShortMemory
@@ -39,8 +40,13 @@ class Choice:
 
     @property
     def key(self) -> str:
-        """What its breaker and its limits go by; empty where there is no account."""
-        return f"ai:{self.access.account}" if self.access.account else ""
+        """What a provider's wish to be left alone holds; empty where there is no account."""
+        return destinations.ai_account(self.access.account) if self.access.account else ""
+
+    @property
+    def breakers(self) -> tuple[str, ...]:
+        """The breakers that a call goes through; none where there is no account."""
+        return destinations.of_ai(self.provider, self.access) if self.access.account else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """Delivering messages: one task for each channel in the registry, on a queue of its own.
 
 1. read: what is to be sent to whom. A contact that can't be written to, and an account that is switched off, end it
-   here; a limit, a provider's 429 or an open breaker, which all workers share, lets it come back later.
+   here; a limit, a provider's 429, an open breaker or a used-up budget for retries, which all
+   workers share, lets it come back later.
 2. call: the channel's adapter. What a provider's words mean is the channel's business. How it went is told to the
-   breaker, refusals included, so that a probe never keeps its place for nothing; a provider's 429 holds all others.
+   breakers, refusals included, so that a probe never keeps its place for nothing; a provider's 429 holds all others.
 3. write: PENDING -> SENT. dead: FAILED in the transaction in which the job dies, and where the reason says that the
    person can't be reached, the contact is closed until they write again.
 """
@@ -25,7 +26,7 @@ from apps.accounts.models import UsageRecord
 from apps.accounts.services import log_usage
 from apps.channels import registry as channels
 from apps.channels.base import Outgoing
-from apps.conversations import facts
+from apps.conversations import destinations, facts
 from apps.conversations.models import ChannelAccount, Message
 from apps.conversations.services import Failure, close_contacts, mark_failed, mark_sent, move_contact
 from apps.conversations.statements import as_uuid, records, rows, statements
@@ -37,6 +38,10 @@ from apps.reliability import breaker, limiter
 from apps.reliability.background import in_background
 from apps.reliability.errors import OutcomeUnknown, PermanentError, Postpone, TransientError
 
+_WHY = {
+    "breaker_open": "its provider does not answer",
+    "retry_budget": "its provider fails, and others are trying again already",
+}
 UNSENT = (Message.Status.PENDING, Message.Status.FAILED)
 
 
@@ -52,6 +57,8 @@ class Parcel:
     outgoing: Outgoing
     account: int
     reference: str
+    breakers: tuple[str, ...] = ()
+    is_retry: bool = False
     began: float | None = None
     """When its call began (monotonic); None: not in this run."""
 
@@ -70,7 +77,9 @@ class SendMessage(JobTask):
         found = {row[0]: row for row in rows(statements().to_send, keys=keys)}
         accounts = facts.accounts({row[5] for row in found.values()})
         items: dict[int, Any | Ending] = {
-            job.id: _parcel(found[job.data.message], accounts.get(found[job.data.message][5]))
+            job.id: _parcel(
+                found[job.data.message], accounts.get(found[job.data.message][5]), job.attempts > 0
+            )
             if job.data.message in found
             else Fail("the message is gone", "message_gone")
             for job in jobs
@@ -96,11 +105,14 @@ class SendMessage(JobTask):
                     later[pk] = Postponed(wait, "its provider's rate limit", "rate_limited")
         if channel.has_breaker:
             going = [pk for pk in parcels if pk not in later]
+            for parcel in parcels.values():
+                out = parcel.outgoing
+                parcel.breakers = destinations.of_channel(self.channel, out.account, out.options)
             # Each asks for itself: where one may go as the probe, the others must not go along with it.
-            waits = breaker.admit([_breaker_of(parcels[pk]) for pk in going])
-            for pk, wait in zip(going, waits, strict=True):
-                if wait > 0:
-                    later[pk] = Postponed(wait, "its provider does not answer", "breaker_open")
+            calls = [breaker.Call(parcels[pk].breakers, parcels[pk].is_retry) for pk in going]
+            for pk, answer in zip(going, breaker.admit(calls), strict=True):
+                if answer.seconds > 0:
+                    later[pk] = Postponed(answer.seconds, _WHY[answer.code], answer.code)
         return later
 
     async def call(self, item: Parcel) -> dict[str, str]:
@@ -127,7 +139,7 @@ class SendMessage(JobTask):
                 channel.has_breaker and sent is None
             ):  # what was sent is counted after the commit, for all at once
                 took = time.monotonic() - began
-                in_background(breaker.record, _breaker_of(item), ok=ok, failed=failed, took=took)
+                in_background(breaker.record, breaker.Outcome(item.breakers, ok, failed, took))
         return {"provider_message_id": sent.provider_message_id, "moved_to": sent.moved_to}
 
     def write(self, done: list[Done]) -> None:
@@ -179,7 +191,7 @@ class SendMessage(JobTask):
             transaction.on_commit(partial(channels.get(self.channel).announce, ids), robust=True)
 
 
-def _parcel(row: Sequence[Any], account: facts.AccountFacts | None) -> Parcel | Ending:
+def _parcel(row: Sequence[Any], account: facts.AccountFacts | None, is_retry: bool) -> Parcel | Ending:
     _, public_id, status, text, conversation, account_pk, recipient, closed_reason = row
     if status not in UNSENT:
         return Complete()  # it got there after all, before this job's turn came
@@ -204,21 +216,20 @@ def _parcel(row: Sequence[Any], account: facts.AccountFacts | None) -> Parcel | 
         ),
         account=account_pk,
         reference=f"message:{as_uuid(public_id)}",
+        is_retry=is_retry,
     )
 
 
-def _breaker_of(parcel: Parcel) -> str:
-    return f"channel:{parcel.outgoing.account}"
-
-
 def _record(sent: Sequence[Parcel]) -> None:
-    """Tell the breakers of what was sent: for each the number, and how long ago the last of them began."""
-    began: dict[str, list[float]] = defaultdict(list)
+    """Tell the breakers of what was sent: by account the number, and how long ago the last of them began."""
+    began: dict[tuple[str, ...], list[float]] = defaultdict(list)
     for parcel in sent:
         if parcel.began is not None:
-            began[_breaker_of(parcel)].append(parcel.began)
-    for name, moments in began.items():
-        breaker.record(name, ok=len(moments), took=time.monotonic() - max(moments))
+            began[parcel.breakers].append(parcel.began)
+    now = time.monotonic()
+    breaker.record(
+        *(breaker.Outcome(names, ok=len(times), took=now - max(times)) for names, times in began.items())
+    )
 
 
 def _declare(channel: str) -> None:

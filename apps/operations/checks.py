@@ -22,6 +22,7 @@ from django.http.request import validate_host
 from django.utils.module_loading import import_string
 
 from apps.operations import account_checks
+from apps.operations.breaker_checks import check_breakers
 
 TAG = "switchboard"
 SHORTEST_SECRET_KEY = 50  # what Django's own deployment check asks for
@@ -262,6 +263,7 @@ ALL: tuple[Check, ...] = (
     check_addresses,
     check_public_url,
     check_visitors,
+    check_breakers,
     check_logging,
 )
 

@@ -1,6 +1,7 @@
 """Ask the AI: the chatbot's accounts in their order, each behind its breaker and its provider's limits.
 
-1. An account whose breaker is open, or whose provider asked us to wait, is passed over without a call.
+1. An account whose breaker (its own, or its provider's) is open, whose provider asked us to wait, or which is failing
+   and has been tried again often enough for now, is passed over without a call.
 2. Each gets half of the time that is left, the last one all of it: one that hangs can't use up the patience of all.
 3. The first answer counts. Who was passed over, and why, is told with it.
 4. If none answers, the turn fails with the most hopeful of the reasons: later (soonest first), a fault in a provider's
@@ -41,7 +42,19 @@ SHORTEST_TRY = 0.05
 FAIR_TRY = 2.0
 """Seconds below which silence says nothing about the account: we had no time, it is not down."""
 
+_WHY = {
+    "ai_resting": "resting after failures or a rate limit",
+    "retry_budget": "failing, and tried again often enough for now",
+}
+
 log = structlog.get_logger(__name__)
+
+
+class Rest(NamedTuple):
+    """Why, by a key of _WHY, and for how long (seconds) an account is not asked."""
+
+    seconds: float
+    code: str
 
 
 class Reply(NamedTuple):
@@ -53,9 +66,15 @@ class Reply(NamedTuple):
 
 
 async def ask(
-    turn: Turn, choices: tuple[Choice, ...], draft: Draft | None = None, *, ends_at: float = math.inf
+    turn: Turn,
+    choices: tuple[Choice, ...],
+    draft: Draft | None = None,
+    *,
+    ends_at: float = math.inf,
+    is_retry: bool = False,
 ) -> Reply:
-    """The first answer of these. `draft` gets the text as it grows; `ends_at`: when it must be over (monotonic).
+    """The first answer of these. `draft` gets the text as it grows; `ends_at`: when it must be over (monotonic);
+    `is_retry`: the turn was tried before (asking the next account is no retry).
 
     Raises TransientError, Postpone, PermanentError, or what a faulty provider raised, when nobody answered.
     """
@@ -68,7 +87,7 @@ async def ask(
         is_last = place == len(choices) - 1
         try:
             share = left if is_last else left / 2
-            answer = await _ask(turn, choice, min(share, choice.timeout_seconds), draft)
+            answer = await _ask(turn, choice, min(share, choice.timeout_seconds), draft, is_retry)
             return Reply(answer, choice, tuple(f"{_name(one)}: {_code(why)}" for one, why in failures))
         except OutcomeUnknown as error:  # a question may be asked twice
             failures.append((choice, TransientError(str(error), code=error.code)))
@@ -79,11 +98,13 @@ async def ask(
     raise _most_hopeful([error for _, error in failures])
 
 
-async def _ask(turn: Turn, choice: Choice, seconds: float, draft: Draft | None) -> Answer:
+async def _ask(turn: Turn, choice: Choice, seconds: float, draft: Draft | None, is_retry: bool) -> Answer:
     if not choice.key:
         return await _complete(turn, choice, seconds, draft)
-    if wait := await _wait(choice.key):
-        raise Postpone(wait, f"{choice.name}: resting after failures or a rate limit", code="ai_resting")
+    call = breaker.Call(choice.breakers, is_retry)
+    if rest := await _wait(choice.key, call):
+        seconds, code = rest
+        raise Postpone(seconds, f"{choice.name}: {_WHY[code]}", code=code)
     began = time.monotonic()
     ok, failed = 0, 0  # neither: cut off, or a bug; a probe gives its place back
     try:
@@ -102,7 +123,8 @@ async def _ask(turn: Turn, choice: Choice, seconds: float, draft: Draft | None) 
         failed = int(was_fair or time.monotonic() - began < seconds * 0.9)
         raise
     finally:
-        in_background(breaker.record, choice.key, ok=ok, failed=failed, took=time.monotonic() - began)
+        took = time.monotonic() - began
+        in_background(breaker.record, breaker.Outcome(call.breakers, ok, failed, took))
 
 
 async def _complete(turn: Turn, choice: Choice, seconds: float, draft: Draft | None) -> Answer:
@@ -126,23 +148,28 @@ async def _complete(turn: Turn, choice: Choice, seconds: float, draft: Draft | N
     return answer
 
 
-async def _wait(key: str) -> float:
-    """Seconds until this account may be asked; 0.0: now, and its breaker counts on hearing how it went."""
-    asked = in_background(_resting, key)
+async def _wait(key: str, call: breaker.Call) -> Rest | None:
+    """For how long this account is not asked; None: it may be, and its breakers count on hearing how it went."""
+    asked = in_background(_resting, key, call)
     try:
         return await asyncio.shield(asked)
     except asyncio.CancelledError:
-        asked.add_done_callback(partial(_never_asked, key))
+        asked.add_done_callback(partial(_never_asked, call))
         raise
 
 
-def _resting(key: str) -> float:
-    return limiter.held([key])[0] or breaker.admit([key])[0]
+def _resting(key: str, call: breaker.Call) -> Rest | None:
+    if held := limiter.held([key])[0]:
+        return Rest(held, "ai_resting")
+    answer = breaker.admit([call])[0]
+    if not answer.seconds:
+        return None
+    return Rest(answer.seconds, "retry_budget" if answer.code == "retry_budget" else "ai_resting")
 
 
-def _never_asked(key: str, asked: asyncio.Future[float]) -> None:
-    if not asked.cancelled() and asked.exception() is None and asked.result() == 0.0:
-        in_background(breaker.record, key)
+def _never_asked(call: breaker.Call, asked: asyncio.Future[Rest | None]) -> None:
+    if not asked.cancelled() and asked.exception() is None and asked.result() is None:
+        in_background(breaker.record, breaker.Outcome(call.breakers))
 
 
 def _most_hopeful(errors: list[Exception]) -> Exception:

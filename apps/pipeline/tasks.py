@@ -146,13 +146,16 @@ class GenerateReply(JobTask):
         for job in jobs:
             if item := items[job.data]:
                 _set_time(item, job.seconds_left, self.time_limit)
+                item.is_retry = job.attempts > 0
         # Nothing to answer: an earlier turn has answered this message too.
         return {job.id: items[job.data] or Complete() for job in jobs}
 
     async def call(self, item: TurnItem) -> dict[str, Any]:
         started = time.monotonic()
         async with watched(item.channel, item.listener) as draft:
-            answer, choice, passed_over = await ask(item.turn, item.choices, draft, ends_at=item.ends_at)
+            answer, choice, passed_over = await ask(
+                item.turn, item.choices, draft, ends_at=item.ends_at, is_retry=item.is_retry
+            )
         price = cost(answer.model, answer.tokens_in, answer.tokens_out)
         # What was asked travels with the answer: it may be written later, when the person has gone on.
         return {

@@ -43,6 +43,8 @@ class TurnItem:
     """The position up to which this turn answers; None where each message is answered by itself."""
     ends_at: float = math.inf
     """When the answer must be there (monotonic)."""
+    is_retry: bool = False
+    """Whether the AI was asked before, and failed."""
 
 
 class Line(NamedTuple):

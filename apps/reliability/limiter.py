@@ -10,15 +10,19 @@ Redis away: everything may go. A limit protects an account with a provider; it i
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import redis
 
 from apps.reliability.outage import Outage
+from apps.reliability.redis_client import redis_client
 from apps.reliability.scripts import MICROSECONDS, Script
 
 LONGEST_HOLD_SECONDS = 86_400.0
 LIMITS = "switchboard:limit:"
 HOLDS = "switchboard:hold:"
+# Which keys are held: a sorted set, by until when (microseconds).
+HELD = "switchboard:holds"
 
 _outage = Outage("limiter", consequence="limits of providers are not kept")
 
@@ -94,6 +98,9 @@ local held = tonumber(redis.call('GET', KEYS[1]) or 0)
 local until_ = now + ARGV[1]
 if until_ > held then
     redis.call('SET', KEYS[1], whole(until_), 'PX', whole(math.ceil(ARGV[1] / 1000) + 1))
+    redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', whole(now))
+    redis.call('ZADD', KEYS[2], whole(until_), ARGV[2])
+    redis.call('PEXPIRE', KEYS[2], ARGV[3])
 end
 return 0
 """)
@@ -140,7 +147,8 @@ def hold(key: str, seconds: float) -> None:
     if not seconds > 0 or _outage.quiet():
         return
     try:
-        _HOLD([HOLDS + key], [math.ceil(min(seconds, LONGEST_HOLD_SECONDS) * MICROSECONDS)])
+        held_for = math.ceil(min(seconds, LONGEST_HOLD_SECONDS) * MICROSECONDS)
+        _HOLD([HOLDS + key, HELD], [held_for, key, int(LONGEST_HOLD_SECONDS * 1000)])
     except (redis.RedisError, OSError) as error:
         _outage.began(error)
     else:
@@ -158,3 +166,15 @@ def held(keys: Sequence[str]) -> list[float]:
         return [0.0] * len(keys)
     _outage.ended()
     return [rest / MICROSECONDS for rest in rests]
+
+
+def holds() -> list[tuple[str, float]]:
+    """Every key that is held now with the seconds that are left, by name; none when Redis is away. Counts nothing."""
+    if _outage.quiet():
+        return []
+    try:
+        keys: Any = redis_client().zrange(HELD, 0, -1)
+    except (redis.RedisError, OSError) as error:
+        _outage.began(error)
+        return []
+    return [(key, rest) for key, rest in zip(sorted(keys), held(sorted(keys)), strict=True) if rest > 0]

@@ -17,9 +17,10 @@ from apps.jobs.enqueueing import enqueue
 from apps.jobs.models import Job
 from apps.jobs.task import Done, get_task
 from apps.reliability import breaker
-from apps.reliability.breaker import Policy, State
+from apps.reliability.breaker import Admission, Call, Outcome, State
 from apps.reliability.errors import OutcomeUnknown, PermanentError, Postpone, TransientError
 from apps.reliability.limiter import Limit
+from apps.reliability.policies import Policy
 from tests.factories.conversations import ChannelAccountFactory, ContactFactory, ConversationFactory, added
 from tests.factories.jobs import make_due, seconds_until_due, state
 from tests.jobs.running import claim, run
@@ -88,8 +89,12 @@ def name_of(account):
     return f"channel:{account.public_id}"
 
 
+def names_of(account):
+    return "service:chat:widget", name_of(account)
+
+
 def half_open(account):
-    breaker.record(name_of(account), failed=10, policy=Policy(open_seconds=0.001))
+    breaker.record(Outcome((name_of(account),), failed=10), policy=Policy(open_seconds=0.001))
     wait_until(lambda: breaker.state(name_of(account)).state is State.HALF_OPEN)
 
 
@@ -181,8 +186,8 @@ def test_without_limits_of_its_own_an_account_is_held_all_the_same(messenger, ac
 
 
 def test_failures_open_the_breaker_and_then_nobody_is_called(messenger, account):
-    messenger.errors = [TransientError("502"), OutcomeUnknown("cut")] * 5
-    for number in range(10):
+    messenger.errors = [TransientError("502"), OutcomeUnknown("cut")] * 3
+    for number in range(5):
         send(talk(account), f"n{number}")
     run(claim(TASK), task=TASK)
     assert breaker.state(name_of(account)).state is State.OPEN
@@ -223,7 +228,7 @@ def test_how_the_probe_went_is_what_the_breaker_does(messenger, account, error, 
     run(claim(TASK), task=TASK)
     assert breaker.state(name_of(account)).state is standing
     if standing is State.HALF_OPEN:
-        assert breaker.admit([name_of(account)]) == [0.0]  # its place is free
+        assert breaker.admit([Call(names_of(account))]) == [Admission()]  # its place is free
 
 
 @pytest.mark.django_db(transaction=True)
@@ -235,7 +240,7 @@ def test_what_was_sent_long_ago_does_not_close_a_breaker(messenger, account, mon
     parcel = task.read([job])[job.id]
     result = asyncio.run(task.call(parcel))
     half_open(account)
-    assert breaker.admit([name_of(account)]) == [0.0]  # the probe is under way
+    assert breaker.admit([Call(names_of(account))]) == [Admission()]  # the probe is under way
     with transaction.atomic():
         task.write([Done(job, parcel, result)])
     assert breaker.state(name_of(account)).state is State.HALF_OPEN
@@ -244,11 +249,11 @@ def test_what_was_sent_long_ago_does_not_close_a_breaker(messenger, account, mon
 @pytest.mark.django_db(transaction=True)
 def test_a_result_that_is_written_by_a_later_run_was_no_call_of_now(messenger, account):
     half_open(account)
-    assert breaker.admit([name_of(account)]) == [0.0]
+    assert breaker.admit([Call(names_of(account))]) == [Admission()]
     send(talk(account), "kept")
     Job.objects.update(result={"value": {"provider_message_id": "p-1", "moved_to": ""}})
     later = claim(TASK)
-    breaker.record(name_of(account))
+    breaker.record(Outcome(names_of(account)))
     run(later, task=TASK)
     assert breaker.state(name_of(account)).state is not State.CLOSED
 

@@ -56,6 +56,10 @@ def test_the_settings_of_the_tests_are_right():
         ({"TRUSTED_PROXIES": ["10.0.0.0/8", "0.0.0.0/0"]}, "E030", "trusts everybody"),
         ({"WIDGET_STARTS_PER_MINUTE": -1}, "E031", "0 means no limit"),
         ({"WIDGET_MESSAGES_BURST": 0}, "E031", "below 1"),
+        ({"BREAKERS": {"chat": "five"}}, "E032", "BREAKER_CHAT: it is not of the form failures/seconds"),
+        ({"BREAKERS": {"chat": "5/30", "rpc": "0/60"}}, "E032", "BREAKER_RPC: the number of failures"),
+        ({"BREAKERS": {"ai": "5/0"}}, "E032", "BREAKER_AI: the seconds"),
+        ({"BREAKERS": {"ipfs": "5/-3"}}, "E032", "BREAKER_IPFS: it is not of the form"),
         ({"LOG_FORMAT": "xml"}, "E016", "json, console, colour"),
     ],
 )

@@ -15,8 +15,9 @@ from apps.pipeline import asking
 from apps.pipeline.asking import Reply, ask
 from apps.pipeline.watching import Draft
 from apps.reliability import breaker, limiter
-from apps.reliability.breaker import Policy, State
+from apps.reliability.breaker import Admission, Call, Outcome, State
 from apps.reliability.errors import OutcomeUnknown, PermanentError, Postpone, SwitchboardError, TransientError
+from apps.reliability.policies import Policy
 from tests.waiting import wait_until
 
 Step = str | BaseException | Callable[[Turn, OnText | None], Awaitable[str]]
@@ -78,12 +79,12 @@ def seen(account: Choice) -> tuple[int, int]:
 
 
 def break_open(account: Choice) -> None:
-    breaker.record(account.key, failed=10)
+    breaker.record(Outcome((account.key,), failed=10))
     assert breaker.state(account.key).state is State.OPEN
 
 
 def half_open(account: Choice) -> None:
-    breaker.record(account.key, failed=10, policy=Policy(open_seconds=0.001))
+    breaker.record(Outcome((account.key,), failed=10), policy=Policy(open_seconds=0.001))
     wait_until(lambda: breaker.state(account.key).state is State.HALF_OPEN)
 
 
@@ -180,9 +181,9 @@ def test_without_an_account_there_is_nothing_to_rest(ais):
     assert len(ais["one"].turns) == 20
 
 
-def test_ten_failures_open_the_breaker_and_one_probe_closes_it(ais):
-    ais["one"].steps = [TransientError("503")] * 10
-    for _ in range(10):
+def test_five_failures_open_the_breaker_and_one_probe_closes_it(ais):
+    ais["one"].steps = [TransientError("503")] * 5
+    for _ in range(5):
         asked(ONE, TWO)
     assert breaker.state(ONE.key).state is State.OPEN
     half_open(THREE)
@@ -204,7 +205,7 @@ def test_a_bug_gives_the_place_of_the_probe_back(ais):
     ais["one"].steps = [KeyError("x")]
     with pytest.raises(KeyError):
         asked(ONE)
-    assert breaker.admit([ONE.key]) == [0.0]
+    assert breaker.admit([Call(ONE.breakers)]) == [Admission()]
 
 
 # --- time ----------------------------------------------------------------------------------------
@@ -232,10 +233,11 @@ def test_one_that_hangs_leaves_time_for_the_next(ais):
     assert 0.05 < ais["two"].turns[0].timeout_seconds <= 0.2
 
 
-def test_all_that_hang_are_over_in_time_and_the_rest_is_not_asked(ais):
+def test_all_that_hang_are_over_in_time_and_the_rest_is_not_asked(ais, monkeypatch):
+    monkeypatch.setattr(asking, "SHORTEST_TRY", 0.2)
     ais["one"].steps, ais["two"].steps = [hang], [hang]
     with pytest.raises(TransientError) as caught:
-        asked(ONE, choice("two", seconds=60), THREE, turn=turn_of(0.11))
+        asked(ONE, choice("two", seconds=60), THREE, turn=turn_of(0.5))
     assert caught.value.code == "ai_timeout"
     assert len(ais["one"].turns) + len(ais["two"].turns) + len(ais["three"].turns) == 2
 
@@ -315,14 +317,14 @@ def test_cut_off_while_the_ai_thinks_nothing_is_counted_and_the_probe_is_free(ai
     async def cut() -> None:
         turn = asyncio.create_task(ask(TURN, (ONE, TWO)))
         await thinks.wait()
-        assert breaker.admit([ONE.key])[0] > 0  # it is the probe
+        assert breaker.admit([Call(ONE.breakers)])[0].seconds > 0  # it is the probe
         turn.cancel()
         with pytest.raises(asyncio.CancelledError):
             await turn
 
     asyncio.run(cut())
     assert ais["two"].turns == []  # who cancels us does not want to hear somebody else
-    assert breaker.admit([ONE.key]) == [0.0]
+    assert breaker.admit([Call(ONE.breakers)]) == [Admission()]
 
 
 def test_cut_off_while_the_breaker_is_asked_the_probe_is_free(ais, monkeypatch):
@@ -330,14 +332,14 @@ def test_cut_off_while_the_breaker_is_asked_the_probe_is_free(ais, monkeypatch):
     begun, go_on, given_back = threading.Event(), threading.Event(), threading.Event()
     admit, record = breaker.admit, breaker.record
 
-    def slow(keys: list[str]) -> list[float]:
-        waits = admit(keys)
+    def slow(calls: list[Call]) -> list[Admission]:
+        waits = admit(calls)
         begun.set()
         assert go_on.wait(10)
         return waits
 
-    def told(key: str, **how: Any) -> None:
-        record(key, **how)
+    def told(*outcomes: Outcome) -> None:
+        record(*outcomes)
         given_back.set()
 
     async def cut() -> None:
@@ -354,16 +356,16 @@ def test_cut_off_while_the_breaker_is_asked_the_probe_is_free(ais, monkeypatch):
         patch.setattr(breaker, "record", told)
         asyncio.run(cut())
     assert ais["one"].turns == []
-    assert admit([ONE.key]) == [0.0]
+    assert admit([Call(ONE.breakers)]) == [Admission()]
 
 
 def test_an_answer_does_not_wait_for_redis_to_hear_of_it(ais, monkeypatch):
     go_on = threading.Event()
     heard = []
 
-    def slow(key: str, **how: Any) -> None:
+    def slow(outcome: Outcome) -> None:
         assert go_on.wait(10)
-        heard.append(how["ok"])
+        heard.append(outcome.ok)
 
     async def answer() -> Reply:
         reply = await asyncio.wait_for(ask(TURN, (ONE,)), 5)

@@ -1,6 +1,6 @@
 """Another process that uses the limiter and the breaker, driven step by step over its standard input.
 
-    {"call": "breaker.admit", "args": [["k"]], "kwargs": {}, "threads": 8}
+    {"call": "breaker.admit", "args": [[[["k"], false]]], "kwargs": {}, "threads": 8}
 
 answers a list with what each thread got. It knows nothing of Switchboard but the address of Redis.
 """
@@ -74,7 +74,8 @@ def _main() -> None:
 
     # standard output is for answers
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    settings.configure(REDIS_URL=os.environ["REDIS_URL"])
+    kinds = ("chat", "ai", "rpc", "ipfs")
+    settings.configure(REDIS_URL=os.environ["REDIS_URL"], BREAKERS=dict.fromkeys(kinds, "5/30"))
     from apps.reliability import breaker, limiter
 
     rooms = {"breaker": breaker, "limiter": limiter}
@@ -84,6 +85,10 @@ def _main() -> None:
         args, kwargs, threads = order["args"], order["kwargs"], order["threads"]
         if name == "reserve":
             args = [[[limiter.Limit(*limit) for limit in limits] for limits in args[0]]]
+        if name == "admit":
+            args = [[breaker.Call(tuple(names), retry) for names, retry in args[0]]]
+        if name == "record":
+            args = [breaker.Outcome(tuple(names), *rest) for names, *rest in args]
         if "policy" in kwargs:
             kwargs["policy"] = breaker.Policy(**kwargs["policy"])
         one = partial(_together, Barrier(threads), getattr(rooms[room], name), args, kwargs)

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from apps.reliability import limiter, outage
-from apps.reliability.limiter import Limit, held, hold, reserve
+from apps.reliability.limiter import Limit, held, hold, holds, reserve
 from apps.reliability.outage import Outage
 from apps.reliability.redis_client import redis_client
 from tests.reliability.party import parties
@@ -81,7 +81,8 @@ def test_keys_expire_by_themselves():
     assert 0 < redis_client().pttl(limiter.HOLDS + "a") <= 3001
     held(["a", "b"])
     reserve([[Limit("a", rate=2)]])
-    assert len(redis_client().keys("*")) == 2
+    assert 0 < redis_client().ttl(limiter.HELD) <= limiter.LONGEST_HOLD_SECONDS
+    assert len(redis_client().keys("*")) == 3
 
 
 def test_a_held_key_stops_everybody_for_the_rest_of_its_hold():
@@ -116,6 +117,15 @@ def test_a_hold_is_never_shortened_and_a_day_at_most(first, second, rest):
     hold("k", first)
     hold("k", second)
     assert held(["k"]) == [pytest.approx(rest, abs=30)]
+
+
+def test_holds_names_what_is_held_and_nothing_else():
+    assert holds() == []
+    hold("b", 600)
+    hold("a", 60)
+    hold("over", 0.01)
+    wait_until(lambda: held(["over"]) == [0.0], what="the end of the hold")
+    assert holds() == [("a", pytest.approx(60, abs=30)), ("b", pytest.approx(600, abs=30))]
 
 
 def test_a_hold_ends():
@@ -164,6 +174,7 @@ def test_redis_away_lets_everything_go_and_is_said_once(settings, monkeypatch):
         for _ in range(3):
             assert reserve([[SLOW]] * 10) == [0.0] * 10
             assert held(["k"]) == [0.0]
+            assert holds() == []
             hold("k", 5)
             now[0] += outage.QUIET_SECONDS
         settings.REDIS_URL = url
