@@ -13,6 +13,7 @@ class Fault:
     cut           "before": hang up without doing anything; "after": do it, then hang up
     delay         do it, but answer only after so many seconds
     raw           do it, but answer these bytes (with `status`, or 200): a proxy's page, half a JSON
+    name          what the record calls it
     """
 
     method: str = ""
@@ -24,6 +25,7 @@ class Fault:
     cut: str = ""
     delay: float = 0.0
     raw: bytes | None = None
+    name: str = ""
 
     def fits(self, method: str, parameters: dict[str, Any]) -> bool:
         same_method = not self.method or self.method.lower() == method.lower()

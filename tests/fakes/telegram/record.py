@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
 @dataclass
 class Call:
-    """One call of the Bot API. Times are `time.time()`; `ended` None: under way. `cut`: its caller had hung up."""
+    """One call of the Bot API. Times are `time.time()`; `ended` None: under way. `cut`: its caller had hung up.
+
+    `sender`: who called, where it says so in the address (/from/<sender>/bot…); `fault`: the name of what it met.
+    """
 
     number: int
     method: str
@@ -22,6 +26,8 @@ class Call:
     ended: float | None = None
     status: int = 0
     cut: bool = False
+    sender: str = ""
+    fault: str = ""
 
 
 @dataclass
@@ -40,12 +46,29 @@ class Record:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.manners: defaultdict[str, Manners] = defaultdict(Manners)
+        # Hears of each call when it came ("begin"), before it is answered ("done": status 200 = it took effect, 0 =
+        # nothing was done) and when the answer has gone out ("end").
+        self.told: Callable[[str, Call], None] = lambda moment, call: None
 
-    def begin(self, method: str, token: str, parameters: dict[str, Any]) -> Call:
+    def begin(
+        self, method: str, token: str, parameters: dict[str, Any], *, sender: str = "", fault: str = ""
+    ) -> Call:
         chat, text = str(parameters.get("chat_id") or ""), str(parameters.get("text") or "")
-        call = Call(len(self.calls), method.lower(), token, chat, text, time.time())
+        call = Call(
+            len(self.calls), method.lower(), token, chat, text, time.time(), sender=sender, fault=fault
+        )
         self.calls.append(call)
+        self.told("begin", call)
         return call
+
+    def done(self, call: Call, status: int) -> None:
+        """What became of it, before anybody is answered."""
+        call.status = status
+        self.told("done", call)
+
+    def end(self, call: Call, *, status: int, cut: bool) -> None:
+        call.cut, call.ended, call.status = cut, time.time(), status
+        self.told("end", call)
 
     async def wait(self, call: Call) -> None:
         """As long as calls of this method are to be kept."""

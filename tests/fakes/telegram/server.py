@@ -7,7 +7,6 @@ import json
 import re
 import ssl
 import threading
-import time
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,7 +15,7 @@ from aiohttp import web
 from tests.fakes.telegram.faults import Fault, Faults
 from tests.fakes.telegram.flood import Flood, FloodControl
 from tests.fakes.telegram.methods import METHODS, Refused
-from tests.fakes.telegram.record import Record
+from tests.fakes.telegram.record import Call, Record
 from tests.fakes.telegram.steering import Steering
 from tests.fakes.telegram.webhooks import Webhooks
 from tests.fakes.telegram.world import Bot, Group, Person, World
@@ -62,6 +61,10 @@ class FakeTelegram:
         """The parameters of all calls of this method, in order."""
         return [parameters for name, parameters in self.calls if name.lower() == method.lower()]
 
+    def draw_fault(self, token: str, method: str, parameters: dict[str, Any]) -> Fault | None:
+        """The fault of a call for which none waits; for those who want some by chance."""
+        return None
+
     # its life
     def __enter__(self) -> Self:
         self._thread.start()
@@ -93,6 +96,7 @@ class FakeTelegram:
         self.webhooks = Webhooks(self.world)
         app = web.Application()
         app.router.add_route("*", "/bot{token}/{method}", self._call)
+        app.router.add_route("*", "/from/{sender}/bot{token}/{method}", self._call)
         Steering(self).add_to(app)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=False, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -113,23 +117,38 @@ class FakeTelegram:
     async def _call(self, request: web.Request) -> web.StreamResponse:
         method, parameters = request.match_info["method"], await _parameters(request)
         self.calls.append((method, parameters))
-        call = self.record.begin(method, request.match_info["token"], parameters)
-        response = await self._respond(request, method, parameters)
+        token = request.match_info["token"]
+        fault = self.faults.take(method, parameters) or self.draw_fault(token, method, parameters)
+        call = self.record.begin(
+            method,
+            token,
+            parameters,
+            sender=request.match_info.get("sender", ""),
+            fault=fault.name if fault else "",
+        )
+        response = await self._respond(request, call, parameters, fault)
         await self.record.wait(call)
-        call.cut = request.transport is None or request.transport.is_closing()
-        call.ended, call.status = time.time(), response.status
+        cut = request.transport is None or request.transport.is_closing()
+        self.record.end(call, status=response.status, cut=cut)
         return response
 
-    async def _respond(self, request: web.Request, method: str, parameters: dict[str, Any]) -> web.Response:
-        fault = self.faults.take(method, parameters)
+    async def _respond(
+        self, request: web.Request, call: Call, parameters: dict[str, Any], fault: Fault | None
+    ) -> web.Response:
+        method = request.match_info["method"]
         if fault and fault.cut == "before":
+            self.record.done(call, 0)
             return _hang_up(request)
         if fault and fault.status and fault.raw is None:
             more = {"retry_after": fault.retry_after} if fault.retry_after else {}
+            self.record.done(call, fault.status)
+            if fault.delay:
+                await asyncio.sleep(fault.delay)
             return self._answer(
                 method, Refused(fault.status, fault.description or "Internal Server Error", **more)
             )
         answer = self._perform(request.match_info["token"], method, parameters)
+        self.record.done(call, answer.status if isinstance(answer, Refused) else 200)
         if fault:
             if fault.delay:
                 await asyncio.sleep(fault.delay)

@@ -1,0 +1,104 @@
+"""What was done to the system and when, and what that can explain.
+
+A send's outcome can be unknown to us only if, while it was under way or in the moments until it was written down, the
+process that made it died or was stopped, the way to Telegram was cut, or the database did not take what it said.
+Deploys (SIGTERM), lost brokers, copied bells and a dead web or beat explain nothing: they must cost no send.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+GRACE = 3.0
+"""Seconds between a send's answer and the commit that says so, on a busy machine."""
+EXPLAINING_DATABASE = frozenset(
+    {"kill_postgres", "kill_backend", "cut_database", "lock_sqlite", "fill_disk", "restart_postgres"}
+)
+EXPLAINING_NETWORK = frozenset({"refuse_telegram", "swallow_telegram"})
+LOSING_REDIS = frozenset({"flushall", "kill_redis", "client_kill", "kill_broker"})
+
+
+@dataclass(frozen=True)
+class Span:
+    kind: str
+    target: str
+    begin: float
+    end: float
+
+    def touches(self, begin: float, end: float) -> bool:
+        return self.begin <= end and self.end >= begin
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.target}".strip()
+
+
+@dataclass
+class Disturbances:
+    """`faults`: what the nemesis did; `deaths`: when each program ended otherwise than asked to; `outages`: servers."""
+
+    faults: list[Span] = field(default_factory=list)
+    deaths: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    outages: list[Span] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, *, faults: list[dict[str, Any]], processes: list[dict[str, Any]]) -> Disturbances:
+        found, ends = cls(), {line["id"]: line for line in faults if "end" in line}
+        for line in faults:
+            if "begin" in line:
+                end = ends.get(line["id"], {})
+                if not end.get("skipped"):
+                    found.faults.append(
+                        Span(
+                            line["kind"], line.get("target", ""), line["begin"], end.get("end", float("inf"))
+                        )
+                    )
+        down: dict[str, float] = {}
+        for line in processes:
+            if line["kind"] == "program":
+                if line["moment"] == "end" and line.get("status") != 0:
+                    found.deaths[line["name"]].append(line["at"])
+            elif line["moment"] == "end":
+                down[line["name"]] = line["at"]
+            elif line["moment"] == "start" and line["name"] in down:
+                found.outages.append(Span("down", line["name"], down.pop(line["name"]), line["at"]))
+        found.outages += [Span("down", name, at, float("inf")) for name, at in down.items()]
+        return found
+
+    def of_kind(self, kinds: frozenset[str]) -> list[Span]:
+        return [span for span in self.faults if span.kind in kinds]
+
+    def cut_off(self, begun: float, over: float, sender: str) -> str:
+        """Why a call of this sender in this time may have an outcome that nobody knows; "" if nothing explains it."""
+        end = over + GRACE
+        for span in self.faults:
+            if span.kind in EXPLAINING_NETWORK and span.touches(begun, over):
+                return str(span)
+            if span.kind in EXPLAINING_DATABASE and span.touches(begun, end):
+                return str(span)
+            if span.kind == "stop_worker" and span.target == sender and span.touches(begun, end):
+                return str(span)
+        for at in self.deaths.get(sender, []):
+            if begun <= at <= end:
+                return f"the death of {sender}"
+        for span in self.outages:
+            if span.target == "postgres" and span.touches(begun, end):
+                return str(span)
+        return ""
+
+    def stopped(self, sender: str, begin: float, end: float) -> bool:
+        """Whether this program was held in that time: it may do later what it had decided before."""
+        return any(
+            span.kind == "stop_worker" and span.target == sender and span.touches(begin, end + GRACE)
+            for span in self.faults
+        )
+
+    def redis_lost(self, begin: float, end: float) -> bool:
+        """Whether holds and breakers may have been forgotten or could not be asked in that time."""
+        lost = [span for span in self.outages if span.target == "redis"] + self.of_kind(LOSING_REDIS)
+        return any(span.touches(begin - 1.0, end + 1.0) for span in lost)
+
+    def any_in(self, begin: float, end: float) -> Span | None:
+        """Any fault that stands in the way of work in that time."""
+        return next((span for span in [*self.faults, *self.outages] if span.touches(begin, end)), None)
