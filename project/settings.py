@@ -13,7 +13,7 @@ import environ
 from django.utils.module_loading import import_string
 from kombu import Queue as KombuQueue
 
-from project import addresses, logs, queues, schedule
+from project import addresses, logs, queues, schedule, sqs
 from project.admin_site import UNFOLD as UNFOLD  # a setting of this name is what django-unfold reads
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -155,6 +155,12 @@ DATABASES = {"default": addresses.database(DATABASE_URL, env.str("APPLICATION_NA
 # --- Redis (limits, live streams, bell keys; never the truth) and the broker ---------------------
 REDIS_URL = env.str("REDIS_URL", "")
 BROKER_URL = env.str("BROKER_URL", "") or REDIS_URL
+# BROKER_URL=sqs:// or sqs://key:secret@ only. The region; the server, where it is not AWS's own; the queues' address
+# without their names; what their names begin with (docs/brokers.md).
+SQS_REGION = env.str("SQS_REGION", "")
+SQS_ENDPOINT_URL = env.str("SQS_ENDPOINT_URL", "").rstrip("/")
+SQS_QUEUES_URL = env.str("SQS_QUEUES_URL", "").rstrip("/")
+SQS_QUEUE_PREFIX = env.str("SQS_QUEUE_PREFIX", "switchboard-")
 
 # --- rooms' registries ----------------------------------------------------------------------------
 CHANNELS = {
@@ -188,8 +194,17 @@ QUEUES = queues.pages(CHANNELS) | (import_string(EXTRA_QUEUES) if EXTRA_QUEUES e
 
 # --- Celery: it carries bells and plain tasks; the ledger holds the truth -------------------------
 LEDGER_THREADS = env.int("LEDGER_THREADS", 4)  # and database connections, per worker process; SQLite: one
-CELERY_BROKER_URL = addresses.celery_broker(BROKER_URL)
-CELERY_BROKER_TRANSPORT_OPTIONS = addresses.broker_options(BROKER_URL)
+SQS_QUEUES = sqs.queue_names(QUEUES, SQS_QUEUE_PREFIX)
+if BROKER_IS_SQS := sqs.is_sqs(BROKER_URL):
+    CELERY_BROKER_URL = sqs.broker(BROKER_URL, SQS_ENDPOINT_URL)
+    CELERY_BROKER_TRANSPORT_OPTIONS = sqs.options(
+        region=SQS_REGION, endpoint=SQS_ENDPOINT_URL, base=SQS_QUEUES_URL, names=SQS_QUEUES
+    )
+else:
+    CELERY_BROKER_URL = addresses.celery_broker(BROKER_URL)
+    CELERY_BROKER_TRANSPORT_OPTIONS = addresses.broker_options(BROKER_URL)
+# The `celery` command takes BROKER_URL from the environment as its --broker, in our words; these two win over it.
+CELERY_BROKER_READ_URL = CELERY_BROKER_WRITE_URL = CELERY_BROKER_URL
 CELERY_BROKER_CONNECTION_TIMEOUT = 2
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # never give up
@@ -219,8 +234,10 @@ CELERY_TASK_IGNORE_RESULT = True
 # Celery would close the connection around each task. Ours are few, long-lived and looked after by the ledger.
 CELERY_DB_REUSE_MAX = 10**9
 CELERY_WORKER_PREFETCH_MULTIPLIER = env.int("WORKER_PREFETCH_MULTIPLIER", 1)
-CELERY_WORKER_SEND_TASK_EVENTS = CELERY_TASK_SEND_SENT_EVENT = env.bool("WORKER_EVENTS", False)
-CELERY_WORKER_ENABLE_REMOTE_CONTROL = True
+WORKER_EVENTS = env.bool("WORKER_EVENTS", False)
+# SQS has no way to tell all workers something: no events, no remote control, no Flower.
+CELERY_WORKER_SEND_TASK_EVENTS = CELERY_TASK_SEND_SENT_EVENT = WORKER_EVENTS and not BROKER_IS_SQS
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = not BROKER_IS_SQS
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env.float("WORKER_SOFT_SHUTDOWN_SECONDS", 20.0)

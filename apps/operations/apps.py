@@ -8,9 +8,10 @@ class OperationsConfig(AppConfig):
     verbose_name = "Operations"
 
     def ready(self) -> None:
-        from apps.operations import ai_checks, telegram_checks
+        from apps.operations import ai_checks, sqs_checks, telegram_checks
         from apps.operations.checks import register_all
 
         register_all()
         ai_checks.register_all()
         telegram_checks.register_all()
+        sqs_checks.register_all()

@@ -31,7 +31,7 @@ OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 DEVELOPMENT = "development-only-"
 DATABASES = ("sqlite", "postgres", "postgresql")
 REDIS = ("redis", "rediss", "unix")
-BROKERS = ("redis", "rediss", "unix", "redis+socket", "amqp", "amqps")
+BROKERS = ("redis", "rediss", "unix", "redis+socket", "amqp", "amqps", "sqs")
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "testserver", ".localhost"})
 HOW_TO_MAKE_A_KEY = 'Make one with: python3 -c "import secrets; print(secrets.token_urlsafe(48))"'
 
@@ -158,7 +158,10 @@ def check_redis(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> lis
         found.append(_error(10, f"REDIS_URL is not one of {', '.join(REDIS)}.", f"For example {examples}"))
     scheme = urlsplit(settings.BROKER_URL).scheme
     if scheme not in BROKERS:
-        hint = "Leave it empty to use REDIS_URL, or name RabbitMQ: amqp://user:password@host:5672/vhost"
+        hint = (
+            "Leave it empty to use REDIS_URL, or name RabbitMQ: amqp://user:password@host:5672/vhost, or SQS: "
+            "sqs:// (docs/brokers.md)."
+        )
         problem = f"BROKER_URL: {scheme or 'no'} scheme is not one of {', '.join(BROKERS)}."
         found.append(_error(11, problem, hint))
     return found

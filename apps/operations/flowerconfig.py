@@ -8,7 +8,11 @@ import sys
 
 from django.conf import settings
 
-_ = settings.DEBUG  # reading the settings reads .env, where the login may stand
+if settings.BROKER_IS_SQS:  # reading the settings reads .env, where the login may stand
+    sys.exit(
+        "Flower can't see workers over SQS, which carries no events and no remote control. Leave its line of the "
+        "Procfile out; the admin's queue, job and worker pages read the database."
+    )
 basic_auth = [login for login in os.environ.get("FLOWER_BASIC_AUTH", "").split(",") if ":" in login]
 if not basic_auth:
     sys.exit("Flower needs a login: set FLOWER_BASIC_AUTH=user:password")

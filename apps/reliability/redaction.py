@@ -40,7 +40,7 @@ _SHAPES = re.compile(
     r"|gAAAA[\w-]{16,}={0,2}"  # Fernet
     r"|(?P<scheme>\b[Bb](?:earer|EARER|asic|ASIC)[ \t]+)[\w.~+/=-]{8,}"
     r"|(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"  # JWT
-    r"|whsec_[\w+/=-]{8,}|xox[abeprs]-[\w-]{8,}|gh[opsur]_\w{16,}|AKIA[0-9A-Z]{16}|EAA[A-Za-z0-9]{30,}"
+    r"|whsec_[\w+/=-]{8,}|xox[abeprs]-[\w-]{8,}|gh[opsur]_\w{16,}|A[KS]IA[0-9A-Z]{16}|EAA[A-Za-z0-9]{30,}"
     r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?:(?!-----)[\s\S])*(?:-----END[^-]{0,60}-----)?"
     r"|(?P<user>://[^/\s:@]{0,100}:)[^/\s@]{1,300}(?=@)"  # redis://user:password@host
 )

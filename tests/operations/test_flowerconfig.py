@@ -25,3 +25,10 @@ def test_it_is_read_only_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     assert options["address"] == "127.0.0.1"
     assert options["port"] == 5556
     assert options["basic_auth"] == ["eve:secret", "bob:other"]
+
+
+def test_on_sqs_it_says_that_there_is_nothing_to_see(monkeypatch: pytest.MonkeyPatch, settings) -> None:
+    monkeypatch.setenv("FLOWER_BASIC_AUTH", "eve:secret")
+    settings.BROKER_IS_SQS = True
+    with pytest.raises(SystemExit, match="no remote control"):
+        runpy.run_path(CONFIG)

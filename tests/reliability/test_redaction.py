@@ -47,6 +47,8 @@ TOKENS = [
     "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
     "xoxb-1234567890-abcdef",
     "AKIAIOSFODNN7EXAMPLE",
+    "ASIAIOSFODNN7EXAMPLE",
+    "sqs://AKIAIOSFODNN7EXAMPL:abc%2Fdef@",
     "EAAG" + "a1B2" * 12,
     "-----BEGIN PRIVATE KEY-----\nMIIEvQ+/abc==\n-----END PRIVATE KEY-----",
 ]
