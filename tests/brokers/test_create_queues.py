@@ -66,7 +66,7 @@ def test_what_it_needs_comes_first(on_sqs, settings):
 
 def test_an_sqs_that_is_away_is_said(on_sqs, settings):
     settings.SQS_ENDPOINT_URL = "http://127.0.0.1:1"
-    with pytest.raises(CommandError, match="SQS_ENDPOINT_URL=.* name the right place"):
+    with pytest.raises(CommandError, match="name the right place"):
         call_command("create_queues")
     seen = looked_at()["reachable"]
     assert seen.level is Level.FAIL
