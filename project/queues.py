@@ -3,7 +3,8 @@
 Rooms read it as `settings.QUEUES`; `tests/project/test_queues.py` compares it with the tasks that exist, and the
 Procfile's worker lines with the `line` of each queue. Adding a queue means one entry here.
 
-Rates are decided by the accounts' limits, not by a queue; `rate` stays None until a queue needs one of its own.
+What a provider allows is a limit of the account (its channel says so); a queue's own `rate` and `concurrency` are for
+what the house itself should not do faster, and stay None until one is needed.
 """
 
 from collections.abc import Mapping

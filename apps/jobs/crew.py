@@ -29,6 +29,7 @@ from apps.jobs.line import Line
 from apps.jobs.planning import plan_for_a_crew
 from apps.jobs.sweeper import Sweeper
 from apps.jobs.task import registry
+from apps.jobs.throttle import Throttle
 from apps.jobs.watchman import Watchman
 from apps.reliability import garbage
 
@@ -52,6 +53,7 @@ class Crew:
         self._ledger = ThreadPoolExecutor(threads, thread_name_prefix="ledger")
         self._calls = ThreadPoolExecutor(_sync_places(self.lines.values()), thread_name_prefix="call")
         self.loop = _new_loop()
+        self.throttle = Throttle(self.queues)
         self._sweeper = Sweeper(self)
         self._stop_once = threading.Lock()
 
@@ -61,6 +63,7 @@ class Crew:
         """Enter the ledger as a worker and begin."""
         plan_for_a_crew()
         self.worker_id = leases.register(self.queues)
+        self.throttle.refresh()
         connection.close()
         garbage.settle()
         for name, run in (

@@ -59,6 +59,17 @@ def claimed_by(text: str, parameters: Parameters) -> tuple[list[ClaimedJob], int
     return jobs, len(found)
 
 
+def claim_alone(queue: str) -> None:
+    """Until the end of this transaction nobody else that asks for it claims from `queue`."""
+    if connection.vendor == "postgresql":  # SQLite: a transaction has the database to itself
+        ask(statements().claim_alone, {"queue": queue})
+
+
+def in_flight(queue: str) -> int:
+    """How many jobs of `queue` all workers together have running."""
+    return int(ask(statements().in_flight, {"queue": queue})[0][0])
+
+
 def claim_one(job_id: int, *, worker: int | None) -> ClaimedJob | None:
     """Claim this very job if it is due and the head of its lane."""
     rows = ask(statements().claim_one, {"id": job_id, "worker": worker})

@@ -60,7 +60,9 @@ class Line:
     # --- places -------------------------------------------------------------------------------
 
     def reserve(self) -> bool:
-        """Take a place for a job that is handed over, unless others wait for it."""
+        """Take a place for a job that is handed over, unless others wait for it or all workers share its queue's."""
+        if self.crew.throttle.of(self.task.queue):
+            return False
         with self._lock:
             if self.behind or self._taken >= self.places or self.crew.stopping:
                 return False

@@ -36,6 +36,9 @@ class Lookout:
         self._levels: set[int] = set()
         """The priorities seen here: with one only, a claim that is not full has taken everything."""
         self._ring = Ring()
+        self._waits_for_slot = False
+        self._no_room = False
+        """The last claim was cut short by what all workers together may have in flight."""
 
     def wake(self) -> bool:
         """Look soon; False if there is no place."""
@@ -78,7 +81,7 @@ class Lookout:
         while True:
             with self._lock:
                 self._look_again = False
-            free = line.take_free()
+            free = self._take_slots(line.take_free())
             if not free:
                 self._rest()
                 return
@@ -93,7 +96,9 @@ class Lookout:
                 return
             finally:
                 line.give_back(free - len(jobs))
-            line.behind = full = seen == free
+                line.crew.throttle.give_back(line.task.queue, free - len(jobs))
+            full = seen == free
+            line.behind = full or self._no_room
             self._levels.update(job.priority for job in jobs)
             if full:
                 if self.hot:
@@ -103,6 +108,25 @@ class Lookout:
                 line.admit(jobs)
             if not self._look_on(seen, full):
                 return
+
+    def _take_slots(self, free: int) -> int:
+        """As many of these places as the queue's rate has slots for; looks again when there is the next one."""
+        line = self.line
+        slots, wait = line.crew.throttle.take(line.task.queue, free) if free else (0, 0.0)
+        if slots < free:
+            line.give_back(free - slots)
+            line.behind = True
+            self._look_at_slot(wait)
+        return slots
+
+    def _look_at_slot(self, wait: float) -> None:
+        if not self._waits_for_slot:
+            self._waits_for_slot = True
+            self.line.crew.later(wait, self._slot_is_due)
+
+    def _slot_is_due(self) -> None:
+        self._waits_for_slot = False
+        self.wake()
 
     def _look_on(self, seen: int, full: bool) -> bool:
         """Whether to look again at once; else later, by itself, or when somebody wakes it."""
@@ -118,15 +142,20 @@ class Lookout:
             return self.looking
 
     def _claim(self, places: int) -> tuple[list[ClaimedJob], int]:
-        task, worker = self.line.task.name, self.line.crew.worker_id
-        # Where a place has been missing, whoever asks first must not get them all.
-        claim = self._ring.claim if self.line.behind else ledger.claim
         drop_if_broken()
         for _ in range(3):
             try:
-                return claim(task, places=places, worker=worker)
+                return self._claim_once(places)
             except IntegrityError:
                 continue  # somebody took a job of the same lane meanwhile; the next look parks it
             except DatabaseError:
                 connection.close()
-        return claim(task, places=places, worker=worker)
+        return self._claim_once(places)
+
+    def _claim_once(self, places: int) -> tuple[list[ClaimedJob], int]:
+        line = self.line
+        # Where a place has been missing, whoever asks first must not get them all.
+        claim = self._ring.claim if line.behind else ledger.claim
+        with line.crew.throttle.room(line.task.queue, places) as room:
+            self._no_room = room < places  # then whoever ends a job looks again
+            return claim(line.task.name, places=room, worker=line.crew.worker_id) if room else ([], 0)

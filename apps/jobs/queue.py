@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from django.conf import settings
 
 DAY = 86_400
+RATE = re.compile(r"(\d{1,9})/([smh])")
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def per_second(rate: str) -> float:
+    """Read a rate in Celery's form: `30/s`, `600/m`, `1000/h`. Raises ValueError that says what is wrong."""
+    found = RATE.fullmatch(rate)
+    if not found or not int(found[1]):
+        raise ValueError(
+            f"{rate!r} is not a rate: write jobs per second, minute or hour as 30/s, 600/m or 1000/h"
+        )
+    return int(found[1]) / SECONDS[found[2]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +39,15 @@ class Queue:
     keep_completed: int = 3600
     keep_failed: int = 14 * DAY
     rate: str | None = None
+    """The most jobs that all workers together begin, such as `30/s` or `600/m`; None: no limit."""
+    concurrency: int | None = None
+    """The most jobs that all workers together have in flight; None: no limit."""
+
+    def __post_init__(self) -> None:
+        if self.rate is not None:
+            per_second(self.rate)
+        if self.concurrency is not None and self.concurrency < 1:
+            raise ValueError(f"queue {self.name}: a concurrency is 1 or more, not {self.concurrency}")
 
 
 def page(name: str) -> Queue:

@@ -56,6 +56,7 @@ class Sweeper:
             self._last_tick = now
             try:
                 drop_if_broken()
+                self.crew.throttle.refresh()
                 self.wake_due()
                 if now >= self._next_round:
                     self._next_round = now + ROUND

@@ -57,6 +57,7 @@ GROUPS: tuple[tuple[str, tuple[Page, ...]], ...] = (
             DEAD_LETTERS,
             Page("Jobs", "jobs", "job", "list_alt"),
             Page("Queues", "jobs", "queueoverview", "stacks"),
+            Page("Queue limits", "jobs", "queuestate", "speed"),
             Page("Counters", "jobs", "jobcounter", "bar_chart"),
             Page("Workers", "jobs", "worker", "memory"),
             Page("Task results", "django_celery_results", "taskresult", "task_alt"),

@@ -93,6 +93,32 @@ end
 return waits
 """)
 
+# KEYS: the limit, its hold. ARGV: how many are wanted, the step and the tolerance (microseconds).
+# Returns how many may go now, and how long until the next.
+_TAKE = Script("""
+local wanted, step, tolerance = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local moment = math.max(now, tonumber(redis.call('GET', KEYS[1]) or 0))
+local held = math.max(0, tonumber(redis.call('GET', KEYS[2]) or 0) - now)
+if held > 0 then return {0, held} end
+local free = math.max(0, math.min(wanted, math.floor((now + tolerance - moment) / step) + 1))
+if free > 0 then
+    moment = moment + free * step
+    redis.call('SET', KEYS[1], whole(moment), 'PX', whole(math.ceil((moment - now) / 1000) + 1))
+end
+return {free, math.max(0, moment - tolerance - now)}
+""")
+
+# KEYS: the limit. ARGV: how many were not used, the step (microseconds).
+_GIVE_BACK = Script("""
+local moment = tonumber(redis.call('GET', KEYS[1]) or 0) - ARGV[1] * ARGV[2]
+if moment > now then
+    redis.call('SET', KEYS[1], whole(moment), 'PX', whole(math.ceil((moment - now) / 1000) + 1))
+else
+    redis.call('DEL', KEYS[1])
+end
+return 0
+""")
+
 _HOLD = Script("""
 local held = tonumber(redis.call('GET', KEYS[1]) or 0)
 local until_ = now + ARGV[1]
@@ -140,6 +166,35 @@ def reserve(wanted: Sequence[Sequence[Limit]]) -> list[float]:
         return [0.0] * len(wanted)
     _outage.ended()
     return [wait / MICROSECONDS for wait in waits]
+
+
+def take(limit: Limit, wanted: int) -> tuple[int, float]:
+    """Take up to `wanted` uses of `limit` at once. Returns how many may go now, and the seconds until the next one.
+
+    What is taken and not used goes back by `give_back`. One round trip; Redis away: all may go.
+    """
+    if wanted <= 0 or _outage.quiet():
+        return wanted, 0.0
+    step = math.ceil(MICROSECONDS / limit.rate)
+    try:
+        free, wait = _TAKE([LIMITS + limit.key, HOLDS + limit.key], [wanted, step, step * (limit.burst - 1)])
+    except (redis.RedisError, OSError) as error:
+        _outage.began(error)
+        return wanted, 0.0
+    _outage.ended()
+    return free, wait / MICROSECONDS
+
+
+def give_back(limit: Limit, unused: int) -> None:
+    """Return uses that were taken and not made. Never raises because of Redis."""
+    if unused <= 0 or _outage.quiet():
+        return
+    try:
+        _GIVE_BACK([LIMITS + limit.key], [unused, math.ceil(MICROSECONDS / limit.rate)])
+    except (redis.RedisError, OSError) as error:
+        _outage.began(error)
+    else:
+        _outage.ended()
 
 
 def hold(key: str, seconds: float) -> None:

@@ -9,6 +9,7 @@ from apps.jobs.line import Line
 from apps.jobs.lookout import LINGER
 from apps.jobs.models import Job
 from apps.jobs.task import get_task
+from apps.jobs.throttle import Throttle
 from apps.reliability.errors import TransientError
 from tests.factories.jobs import JobFactory, WorkerFactory
 
@@ -21,6 +22,7 @@ class Crew:
     def __init__(self):
         self.worker_id = WorkerFactory().pk
         self.stopping = False
+        self.throttle = Throttle(["maintenance"])
         self.lines, self.work, self.calls, self.delayed, self.woken = {}, [], [], [], []
 
     def line(self, task="test.script", places=3):

@@ -35,6 +35,11 @@ def logged() -> list[str]:
 # --- looking ------------------------------------------------------------------------------------------
 
 
+def test_a_dead_letter_outlives_its_customer(staff, fail):
+    job = fail("permanent", customer=4711)
+    assert "customer 4711, who is gone" in page(staff, "deadletter_change", job.pk)
+
+
 def test_the_list_says_why_in_words_newest_first(staff, fail):
     customer = CustomerFactory.create(name="Harbour <b>Café</b>")
     first = fail("permanent", customer=customer.pk)

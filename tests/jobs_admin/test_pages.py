@@ -151,7 +151,7 @@ def test_the_overview_counts_by_queue(staff, django_assert_num_queries):
     JobFactory.create(status="failed", closed_at=now)
     JobFactory.create(status="completed")
     JobFactory.create(queue="old-queue", status="failed")
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         lines = {queue.name: queue for queue in overview()}
     assert list(lines) == [*settings.QUEUES, "old-queue"]
     line = lines["maintenance"]

@@ -1,8 +1,9 @@
-"""The ledger in the admin: to look at; only a dead letter can be acted on."""
+"""The ledger in the admin: to look at; a dead letter can be acted on, and a queue be limited."""
 
 from apps.jobs.admin.counters import JobCounterAdmin
 from apps.jobs.admin.dead_letters import DeadLetterAdmin
 from apps.jobs.admin.jobs import JobAdmin
+from apps.jobs.admin.queue_limits import QueueStateAdmin
 from apps.jobs.admin.queues import QueueOverviewAdmin
 from apps.jobs.admin.results import TaskResultAdmin
 from apps.jobs.admin.workers import WorkerAdmin
@@ -12,6 +13,7 @@ __all__ = [
     "JobAdmin",
     "JobCounterAdmin",
     "QueueOverviewAdmin",
+    "QueueStateAdmin",
     "TaskResultAdmin",
     "WorkerAdmin",
 ]

@@ -18,7 +18,8 @@ from django.utils import timezone
 
 from apps.jobs.admin import words
 from apps.jobs.admin.read_only import ReadOnlyAdmin
-from apps.jobs.models import PARKED, Job, QueueOverview, Worker
+from apps.jobs.models import PARKED, Job, QueueOverview, QueueState, Worker
+from apps.jobs.throttle import Bounds, bounds_of
 
 # A constant, in literals: SQLite uses a partial index only where it reads its very condition in the statement.
 WAITING = RawSQL("status IN ('pending', 'retry')", [], output_field=BooleanField())
@@ -39,6 +40,8 @@ class QueueNow:
     dead: int = 0
     oldest: str = words.NOTHING
     workers: int = 0
+    limits: str = ""
+    """What all workers together keep to."""
 
     @property
     def is_unserved(self) -> bool:
@@ -47,7 +50,7 @@ class QueueNow:
 
 
 def overview() -> list[QueueNow]:
-    """Every queue of the page, in its order, then those that only rows know. Four queries.
+    """Every queue of the page, in its order, then those that only rows know. Five queries.
 
     Each reads one partial index: what it costs follows from what waits, runs or is dead, never from what is done.
     """
@@ -78,10 +81,18 @@ def overview() -> list[QueueNow]:
         line(name).running = running
     for name, dead in _by_queue(Job.objects.dead_letters()):
         line(name).dead = dead
+    states = {state.queue: state for state in QueueState.objects.all()}
+    for name in settings.QUEUES:
+        lines[name].limits = _limits(bounds_of(name, states.get(name)))
     for name, workers in serving().items():
         if name in lines:
             lines[name].workers = workers
     return list(lines.values())
+
+
+def _limits(bounds: Bounds) -> str:
+    rate = "" if bounds.rate is None else f"{bounds.rate:g} begun a second"
+    return " and ".join(filter(None, (rate, bounds.concurrency and f"{bounds.concurrency} in flight")))
 
 
 def _by_queue(jobs: Any) -> Any:

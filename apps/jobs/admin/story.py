@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from django.core.serializers.json import DjangoJSONEncoder
 from django.urls import NoReverseMatch, reverse
 
+from apps.accounts.models import Customer
 from apps.jobs.admin import words
 from apps.jobs.admin.advice import Advice, advice_for
 from apps.jobs.models import Job, JobAttempt, Worker
@@ -120,11 +121,7 @@ def _facts(job: Job) -> list[tuple[str, str, str]]:
         ("What it does", _purpose(task), ""),
         ("Queue", job.queue, reverse("admin:jobs_queueoverview_changelist")),
         ("Why that queue", _why(job.queue), ""),
-        (
-            "Customer",
-            str(job.customer or f"customer {job.customer_id}") if job.customer_id else "",
-            _customer(job),
-        ),
+        ("Customer", *_customer(job)),
         ("Attempts", f"{job.attempts} {allowed}", ""),
         ("Crashes", str(job.crashes) if job.crashes else "", ""),
         ("Waited", words.waited(job), ""),
@@ -156,8 +153,14 @@ def _why(queue: str) -> str:
         return "it is not on the page of queues any more"
 
 
-def _customer(job: Job) -> str:
-    return reverse("admin:accounts_customer_change", args=[job.customer_id]) if job.customer_id else ""
+def _customer(job: Job) -> tuple[str, str]:
+    """Its name and its page. A job may outlive its customer: no constraint holds it."""
+    if not job.customer_id:
+        return "", ""
+    customer = Customer.objects.filter(pk=job.customer_id).first()
+    if customer is None:
+        return f"customer {job.customer_id}, who is gone", ""
+    return str(customer), reverse("admin:accounts_customer_change", args=[customer.pk])
 
 
 def _moments(job: Job, successors: list[Job]) -> list[Moment]:

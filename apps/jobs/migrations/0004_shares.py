@@ -12,10 +12,14 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterModelOptions(
+            name="queuestate",
+            options={"verbose_name": "queue limit"},
+        ),
         migrations.AddField(
             model_name="queuestate",
             name="concurrency",
-            field=models.PositiveIntegerField(null=True),
+            field=models.PositiveIntegerField(blank=True, null=True),
         ),
         migrations.AddIndex(
             model_name="job",

@@ -31,12 +31,15 @@ class Worker(models.Model):
 
 
 class QueueState(models.Model):
-    """What operators set for a queue while it runs."""
+    """What operators set for a queue while it runs; what is empty is as the page of queues says."""
 
     queue = models.CharField(max_length=100, unique=True)
     paused_at = models.DateTimeField(null=True)
     rate = models.CharField(max_length=20, blank=True)
-    concurrency = models.PositiveIntegerField(null=True)
+    concurrency = models.PositiveIntegerField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "queue limit"
 
     def __str__(self) -> str:
         return self.queue
