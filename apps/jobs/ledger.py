@@ -112,6 +112,13 @@ def complete(jobs: Sequence[ClaimedJob]) -> set[int]:
     return {job_id for (job_id,) in ask(text, {"pairs": _pairs(jobs)})}
 
 
+def complete_late(jobs: Sequence[ClaimedJob]) -> set[int]:
+    """Complete those of these that were taken back from us, or given up as unknown, and that nobody has touched since.
+
+    Returns their ids."""
+    return {job_id for (job_id,) in ask(statements().complete_late, {"pairs": _pairs(jobs)})}
+
+
 def keep_result(job: ClaimedJob, result: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(

@@ -134,11 +134,20 @@ def _settle(
     return settled
 
 
+def _complete_late(task: JobTask, jobs: list[ClaimedJob]) -> set[int]:
+    """Calls that succeeded after their worker was thought gone resolve what is unknown, and spare a second try."""
+    late = ledger.complete_late(jobs) if jobs else set()
+    if late:
+        log.info("late_success", task=task.name, jobs=sorted(late))
+    return late
+
+
 def _write_outcomes(
     task: JobTask, outcomes: Sequence[Outcome], settled: Settled, worker: int, with_dead: bool
 ) -> list[tuple[ClaimedJob, Ending]]:
     good = [outcome for outcome in outcomes if isinstance(outcome.ending, Complete)]
     ours = ledger.complete([outcome.job for outcome in good])
+    ours |= _complete_late(task, [outcome.job for outcome in good if outcome.job.id not in ours])
     tally = Tally(worker, task.name)
     done = []
     for outcome in good:

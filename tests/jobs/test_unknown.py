@@ -2,7 +2,11 @@
 
 import pytest
 
+from apps.jobs import desk, ledger, life
 from apps.jobs.models import Job
+from apps.jobs.settling import settle
+from apps.jobs.taking_back import take_back_abandoned
+from apps.jobs.task import get_task
 from apps.reliability.errors import OutcomeUnknown, TransientError
 from tests.factories.jobs import JobFactory, WorkerFactory, state
 from tests.jobs.running import claim, run
@@ -61,3 +65,67 @@ def test_a_call_is_marked_before_it_is_made_and_only_if_it_is_not_repeatable(unr
     run(claim(worker=worker.pk), worker=worker.pk)
     assert [moment is not None for moment in seen] == [True, False]
     assert {state(marked), state(free)} == {("completed", "")}
+
+
+# --- a late success ------------------------------------------------------------------------------------
+
+
+def stale(script, job, *, send_again):
+    """The call of a worker that was thought gone: its job was taken back while it was being sent. Settle to wake it."""
+    script.send_again = send_again
+    asleep = WorkerFactory()
+    kind = get_task("test.script")
+    ready, _ = life.begin(kind, claim(worker=asleep.pk))
+    [one] = life.mark(ready, worker=asleep.pk)
+    ledger.end_worker(asleep.pk, how="lease")
+    ledger.promote(take_back_abandoned(me=0)[1])
+    return lambda: settle(kind, [life.call(kind, one)], worker=asleep.pk)
+
+
+def test_a_late_success_resolves_what_a_person_was_to_be_asked(unrepeatable):
+    job = JobFactory()
+    wake = stale(unrepeatable, job, send_again=False)
+    assert state(job) == ("failed", "unknown")
+    wake()
+    row = Job.objects.get(pk=job.pk)
+    assert (row.status, row.failure_reason, row.error, row.attempts) == ("completed", "", "", 1)
+    assert unrepeatable.written == [(job.pk, {"ok": True})]
+    assert row.failed_attempts.get().ending == "unknown"  # its story keeps what happened
+
+
+def test_a_late_success_spares_a_second_sending(unrepeatable):
+    job = JobFactory(lane="a")
+    behind = JobFactory(lane="a")
+    wake = stale(unrepeatable, job, send_again=True)
+    assert state(job) == ("retry", "")
+    settled = wake()
+    assert state(job) == ("completed", "")
+    ledger.promote(settled.lanes)
+    assert [one.id for one in claim()] == [behind.pk]
+
+
+def test_once_somebody_has_claimed_it_again_a_late_success_changes_nothing(unrepeatable):
+    job = JobFactory()
+    wake = stale(unrepeatable, job, send_again=True)
+    [again] = claim(worker=WorkerFactory().pk)
+    wake()
+    assert Job.objects.values_list("status", "fence").get(pk=job.pk) == ("processing", again.fence)
+    assert unrepeatable.written == []
+
+
+@pytest.mark.parametrize("act", [desk.retry, desk.discard])
+def test_once_a_person_has_decided_a_late_success_changes_nothing(unrepeatable, act):
+    job = JobFactory()
+    wake = stale(unrepeatable, job, send_again=False)
+    act(job=Job.objects.get(pk=job.pk), by="me", why="asked them")
+    wake()
+    assert state(job) == ("failed", "unknown")
+    assert unrepeatable.written == []
+
+
+def test_a_late_success_does_not_revive_what_failed_for_another_reason(unrepeatable):
+    job = JobFactory()
+    wake = stale(unrepeatable, job, send_again=False)
+    Job.objects.filter(pk=job.pk).update(failure_reason="expired")
+    wake()
+    assert state(job) == ("failed", "expired")

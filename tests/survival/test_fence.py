@@ -3,7 +3,7 @@
 import time
 
 from tests.survival.houses import pour
-from tests.survival.outcomes import SEND, lost_nothing, snapshot
+from tests.survival.outcomes import SEND, failed_sends, lost_nothing, snapshot
 from tests.waiting import wait_until
 
 LEASE = 12.0
@@ -62,3 +62,29 @@ def test_a_worker_stopped_for_longer_than_its_lease_writes_nothing_when_it_wakes
     assert all(len(calls) == 2 for calls in verdict.repeated.values())
     assert len(house.ledger.jobs(SEND, since=since)) == 10 + 1
     figure(f"10 jobs of a stopped worker taken back after {taken_back:.1f} s; it wrote nothing after waking")
+
+
+def test_an_answer_that_comes_late_resolves_what_a_person_was_to_be_asked(house, run, figure):
+    """The send got through while its worker was frozen; nobody else touched the job, so its outcome still counts."""
+    since = house.ledger.last_job()
+    house.witness.behave("send", hold=True)
+    with house.worker("sleeper") as sleeper:
+        asked = pour(house, run, conversations=3, each=1, account="ask_person")
+        wait_until(lambda: house.witness.held("send") == 3, 20, "three sends under way")
+        stop_between_writes(house, sleeper.process)
+        with house.worker("other"):
+            wait_until(
+                lambda: len(failed_sends(house, run, since=since)) == 3, LEASE + 15, "three dead letters"
+            )
+            house.witness.behave("send", hold=False)
+            sleeper.process.resume()
+            wait_until(
+                lambda: not failed_sends(house, run, since=since), 40, "the dead letters to be resolved"
+            )
+    assert [job["status"] for job in house.ledger.jobs(SEND, since=since)] == ["completed"] * 3
+    texts = {f"re: {question.text}" for question in asked}
+    told = house.ledger.rows("SELECT text, status FROM conversations_message WHERE direction = 'out'")
+    assert {row["text"]: row["status"] for row in told if row["text"] in texts} == dict.fromkeys(
+        texts, "sent"
+    )
+    figure("3 sends of a frozen worker, given up as unknown, resolved by their late answers")
