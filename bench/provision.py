@@ -30,40 +30,45 @@ def main() -> None:
     from apps.accounts.models import Customer
     from apps.conversations.models import AiAccount, ChannelAccount, Chatbot, ChatbotAi
 
-    customer = Customer.objects.create(name="Yardstick")
-    _, key = services.create_api_key(
-        customer=customer, name="bench", scopes=["messages:write", "messages:read"]
-    )
-    ids = {}
-    for number, (name, delay) in enumerate((("account", 0.0), ("slow_account", options.slow))):
-        chatbot = Chatbot.objects.create(
-            customer=customer,
-            name=name,
-            provider="standin",
-            provider_options={"delay": delay},
-            max_wait=300,
-            answer_each_message=True,
+    def provision(name: str, tokens: tuple[str, ...]) -> dict[str, Any]:
+        customer = Customer.objects.create(name=name)
+        _, key = services.create_api_key(
+            customer=customer, name="bench", scopes=["messages:write", "messages:read"]
         )
-        if options.ai == "openai":
-            ai = AiAccount.objects.create(
+        ids = {}
+        for number, (kind, delay) in enumerate((("account", 0.0), ("slow_account", options.slow))):
+            chatbot = Chatbot.objects.create(
                 customer=customer,
-                name=name,
-                provider="openai",
-                base_url=f"{options.url}/v1",
-                model="stand-in",
-                credentials={"api_key": "sk-yardstick"},
-                options={"delay": delay},
-                timeout_seconds=300,
+                name=kind,
+                provider="standin",
+                provider_options={"delay": delay},
+                max_wait=300,
+                answer_each_message=True,
             )
-            ChatbotAi.objects.create(chatbot=chatbot, account=ai, position=1)
-        credentials: dict[str, Any] = {}
-        if options.channel == "telegram":
-            credentials = {"bot_token": BOT_TOKENS[number], "secret_token": SECRET}
-        account = ChannelAccount.objects.create(
-            chatbot=chatbot, channel=options.channel, name=name, credentials=credentials
-        )
-        ids[name] = str(account.public_id)
-    json.dump({"key": key, "secret": SECRET, **ids}, sys.stdout)
+            if options.ai == "openai":
+                ai = AiAccount.objects.create(
+                    customer=customer,
+                    name=kind,
+                    provider="openai",
+                    base_url=f"{options.url}/v1",
+                    model="stand-in",
+                    credentials={"api_key": "sk-yardstick"},
+                    options={"delay": delay},
+                    timeout_seconds=300,
+                )
+                ChatbotAi.objects.create(chatbot=chatbot, account=ai, position=1)
+            credentials: dict[str, Any] = {}
+            if options.channel == "telegram":
+                credentials = {"bot_token": tokens[number], "secret_token": SECRET}
+            account = ChannelAccount.objects.create(
+                chatbot=chatbot, channel=options.channel, name=kind, credentials=credentials
+            )
+            ids[kind] = str(account.public_id)
+        return {"key": key, **ids}
+
+    ours = provision("Yardstick", BOT_TOKENS[:2])
+    neighbour = provision("Neighbour", BOT_TOKENS[2:]) if options.channel == "bench" else {}
+    json.dump({**ours, "neighbour": neighbour, "secret": SECRET}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Running:
     kinds: dict[str, Sequence[int]]
     postmaster: int | None
     shape: str = "api"
+    neighbour: dict[str, str] = field(default_factory=dict)  # another customer: key, account, slow_account
 
 
 class Side(abc.ABC):

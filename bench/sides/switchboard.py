@@ -167,4 +167,5 @@ class Switchboard(Side):
                 kinds=kinds,
                 postmaster=self.postgres.pid if self.postgres else None,
                 shape="telegram" if telegram else "api",
+                neighbour=facts["neighbour"],
             )

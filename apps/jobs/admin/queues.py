@@ -92,7 +92,8 @@ def overview() -> list[QueueNow]:
 
 def _limits(bounds: Bounds) -> str:
     rate = "" if bounds.rate is None else f"{bounds.rate:g} begun a second"
-    return " and ".join(filter(None, (rate, bounds.concurrency and f"{bounds.concurrency} in flight")))
+    in_flight = "" if bounds.concurrency is None else f"{bounds.concurrency} in flight"
+    return " and ".join(filter(None, (rate, in_flight)))
 
 
 def _by_queue(jobs: Any) -> Any:
