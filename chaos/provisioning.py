@@ -1,4 +1,5 @@
-"""Who there is: one customer with three Telegram bots, set up as an operator would, by `manage.py provision`.
+"""Who there is: one customer with two AI accounts, the second asked when the first fails, and three Telegram bots, set
+up as an operator would, by `manage.py provision`.
 
 bot     when nobody knows whether a message arrived     how long its AI may take
 again   send again                                      PATIENCE
@@ -18,22 +19,25 @@ from tests.servers.ai import KEY, MODEL
 PATIENCE, HURRY = 90, 6
 FALLBACK = "nobody is there"
 CUSTOMER = "Chaos"
-AI_TIMEOUT = 3
+AI_TIMEOUT = 5
 
 
 def setup_file(path: Path, upstream: Line) -> Path:
     """Write the TOML that `provision --file` reads."""
     lines = [
         f'[[customers]]\nname = "{CUSTOMER}"',
-        "[[customers.ai_accounts]]",
-        f'name = "ai"\nprovider = "openai"\nmodel = "{MODEL}"\ntimeout_seconds = {AI_TIMEOUT}',
-        f'base_url = "{upstream["ai"]}"\ncredentials = {{ api_key = "{KEY}" }}',
         '[[customers.api_keys]]\nname = "producer"\nscopes = ["messages:write", "messages:read"]',
     ]
+    for name in ("ai", "second_ai"):
+        lines += [
+            "[[customers.ai_accounts]]",
+            f'name = "{name}"\nprovider = "openai"\nmodel = "{MODEL}"\ntimeout_seconds = {AI_TIMEOUT}',
+            f'base_url = "{upstream[name]}"\ncredentials = {{ api_key = "{KEY}" }}',
+        ]
     for bot, token in upstream["bots"].items():
         lines += [
             "[[customers.chatbots]]",
-            f'name = "{bot}"\nai = ["ai"]\nanswer_each_message = true\ngreeting = ""',
+            f'name = "{bot}"\nai = ["ai", "second_ai"]\nanswer_each_message = true\ngreeting = ""',
             f'max_wait = {HURRY if bot == "hurry" else PATIENCE}\nfallback_message = "{FALLBACK}"',
             '[[customers.chatbots.accounts]]\nchannel = "telegram"',
             f'on_unknown = "{"ask_person" if bot == "ask" else "send_again"}"',

@@ -2,7 +2,6 @@
 one may be mounted, so that it can be filled."""
 
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -67,12 +66,7 @@ class Servers:
         self.postgres: PostgresServer | None = None
         self.rabbit: RabbitServer | None = None
         if "postgres" in name:
-            # It takes tempfile's directory, and a path of its own choice would be too long for its socket.
-            before, tempfile.tempdir = tempfile.tempdir, str(disk) if not no_disk else None
-            try:
-                self.postgres = PostgresServer()
-            finally:
-                tempfile.tempdir = before
+            self.postgres = PostgresServer(disk)
         if "rabbitmq" in name:
             self.rabbit = RabbitServer()
         self.setup = Setup(name, disk, self.postgres, self.rabbit)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from chaos.checker.evidence import Evidence
 
 SEND, TURN = "delivery.send_telegram", "pipeline.generate_reply"
+ALL_BOTS = "*"
+"""The breaker of Telegram as a whole."""
 REACHED = ("sent", "delivered", "read")
 
 
@@ -216,14 +218,17 @@ def _moment(value: Any) -> float | None:
 def _by_logs(desk: Desk, directory: Path, known: dict[str, Any]) -> None:
     """When each bot's breaker opened and closed. Only the moments are the system's word; what went on outside between
     them is the witness'."""
-    bots = {one["account"]: name for name, one in known["bots"].items()}
+    bots = {f"channel:{one['account']}": name for name, one in known["bots"].items()}
     heard: list[tuple[float, str, str]] = []
     for log in directory.glob("worker*.log"):
+        if log.name == "worker-skewed.log":
+            continue  # its moments are wrong on purpose
         for line in log.read_text(errors="replace").splitlines():
             if '"breaker_' in line and line.startswith("{"):
                 with suppress(ValueError, KeyError):
                     said = json.loads(line)
-                    bot = bots.get(said["breaker"].removeprefix("channel:"))
+                    telegram = said["breaker"].startswith("service:chat:")
+                    bot = ALL_BOTS if telegram else bots.get(said["breaker"])
                     if bot and said["event"] in ("breaker_opened", "breaker_closed"):
                         heard.append((_moment(said["timestamp"]) or 0.0, said["event"], bot))
     opened: dict[str, float] = {}

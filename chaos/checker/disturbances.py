@@ -16,7 +16,9 @@ GRACE = 3.0
 EXPLAINING_DATABASE = frozenset(
     {"kill_postgres", "kill_backend", "cut_database", "lock_sqlite", "fill_disk", "restart_postgres"}
 )
-EXPLAINING_NETWORK = frozenset({"refuse_telegram", "swallow_telegram"})
+EXPLAINING_NETWORK = frozenset({"refuse_telegram"})
+MOMENT = 0.5
+"""Seconds between bytes that a proxy swallowed and the call that they belonged to."""
 LOSING_REDIS = frozenset({"flushall", "kill_redis", "client_kill", "kill_broker"})
 
 
@@ -41,6 +43,8 @@ class Disturbances:
     faults: list[Span] = field(default_factory=list)
     deaths: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     outages: list[Span] = field(default_factory=list)
+    swallowed: list[float] = field(default_factory=list)
+    """When bytes to or from Telegram were swallowed: a half-open connection outlives the fault that made it."""
 
     @classmethod
     def of(cls, *, faults: list[dict[str, Any]], processes: list[dict[str, Any]]) -> Disturbances:
@@ -79,6 +83,8 @@ class Disturbances:
                 return str(span)
             if span.kind == "stop_worker" and span.target == sender and span.touches(begun, end):
                 return str(span)
+        if any(begun - MOMENT <= at <= over + MOMENT for at in self.swallowed):
+            return "a half-open connection"
         for at in self.deaths.get(sender, []):
             if begun <= at <= end:
                 return f"the death of {sender}"
@@ -101,4 +107,7 @@ class Disturbances:
 
     def any_in(self, begin: float, end: float) -> Span | None:
         """Any fault that stands in the way of work in that time."""
-        return next((span for span in [*self.faults, *self.outages] if span.touches(begin, end)), None)
+        half_open = [Span("half-open", "telegram", at, at) for at in self.swallowed]
+        return next(
+            (one for one in [*self.faults, *self.outages, *half_open] if one.touches(begin, end)), None
+        )

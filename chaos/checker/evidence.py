@@ -126,7 +126,8 @@ def gather(directory: Path) -> Evidence:
     """Read the records of a run."""
     evidence = Evidence(directory)
     calls: dict[tuple[str, int], Call] = {}
-    for line in journals.read(directory / journals.WITNESS):
+    witness = journals.read(directory / journals.WITNESS)
+    for line in witness:
         _witness(line, calls, evidence)
     for line in journals.read(directory / journals.POSTED):
         evidence.posted.setdefault(_question(line), line["at"])
@@ -140,6 +141,9 @@ def gather(directory: Path) -> Evidence:
         faults=journals.read(directory / journals.FAULTS),
         processes=journals.read(directory / journals.PROCESSES),
     )
+    evidence.disturbances.swallowed = [
+        line["at"] for line in witness if line.get("swallowed") and line["of"] == "telegram"
+    ]
     return evidence
 
 

@@ -9,6 +9,6 @@ text and how often this text has come (drawing.py), so it does not depend on who
 {"at", "api": "telegram", "moment": "begin"|"done"|"end", "call", "method", "token", "chat", "text", "sender", "fault",
  "status", "cut"}     done: 200 = it reached the person, else nothing was done; end: the answer went out, or was cut
 {"at", "api": "ai", "moment": …, "call", "asked", "fault", "status"}
-{"at", "api": "proxy", "of": "telegram"|"ai", "mode": "pass"|"refuse"|"swallow"}
-{"at", "api": "control", "faults": bool} and {"down": {…}}: what the nemesis asked for (steering.py)
+{"at", "api": "proxy", "of": "telegram"|"ai"|"second_ai", "swallowed": "there"|"back"}
+{"at", "api": "control", "proxy"|"down"|"faults"|…: {…}}: what the nemesis asked for (steering.py)
 """

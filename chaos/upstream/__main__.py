@@ -34,8 +34,9 @@ async def serve(options: argparse.Namespace) -> None:
     with Telegram(journal, draws[0], timing) as telegram:
         ai = Ai(journal, draws[1], timing, options.ai_seconds)
         proxies = {
-            "telegram": Proxy(free_port(), telegram.port),
-            "ai": Proxy(free_port(), await listen(ai.app())),
+            "telegram": Proxy(free_port(), telegram.port, journal, "telegram"),
+            "ai": Proxy(free_port(), ai_port := await listen(ai.app()), journal, "ai"),
+            "second_ai": Proxy(free_port(), ai_port, journal, "second_ai"),
         }
         for proxy in proxies.values():
             await proxy.start()
@@ -44,6 +45,7 @@ async def serve(options: argparse.Namespace) -> None:
             "control": f"http://127.0.0.1:{await listen(steering.app())}",
             "telegram": f"http://127.0.0.1:{proxies['telegram'].port}",
             "ai": f"http://127.0.0.1:{proxies['ai'].port}/v1",
+            "second_ai": f"http://127.0.0.1:{proxies['second_ai'].port}/v1",
             "bots": telegram.tokens(),
             "seed": options.seed,
             "late": timing.late,
@@ -59,7 +61,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--calm", action="store_true", help="no faults by seed")
     parser.add_argument(
-        "--late", type=float, default=4.0, help="seconds of a late answer; longer than clients wait"
+        "--late", type=float, default=6.0, help="seconds of a late answer; longer than clients wait"
     )
     parser.add_argument("--ai-seconds", type=float, default=0.1)
     asyncio.run(serve(parser.parse_args()))

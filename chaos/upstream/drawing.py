@@ -15,7 +15,7 @@ class Timing:
     """Seconds. `late` must be longer than the client waits (TELEGRAM_TIMEOUT_SECONDS, the AI account's timeout)."""
 
     slow: float = 1.0
-    late: float = 4.0
+    late: float = 6.0
 
 
 # Shares in thousandths of the calls.

@@ -2,7 +2,10 @@
 
 import asyncio
 import socket
+import time
 from contextlib import suppress
+
+from chaos.journal import Journal
 
 PIECE = 65536
 
@@ -11,11 +14,12 @@ class Proxy:
     """`port` is what the system knows. Modes: pass, refuse, swallow.
 
     A connection that was open, or was opened, while bytes were swallowed stays dead for ever, on both sides: that is
-    what the client of a half-open connection sees. It ends when its client gives it up.
+    what the client of a half-open connection sees. It ends when its client gives it up. What is swallowed is recorded.
     """
 
-    def __init__(self, port: int, target: int) -> None:
+    def __init__(self, port: int, target: int, journal: Journal, name: str) -> None:
         self.port, self.target, self.mode = port, target, "pass"
+        self.journal, self.name = journal, name
         self._server: asyncio.Server | None = None
         self._open: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
         self._dead: set[asyncio.StreamWriter] = set()
@@ -71,6 +75,8 @@ class Proxy:
         with suppress(OSError):
             while piece := await source.read(PIECE):
                 if client in self._dead:
+                    way = "back" if sink is client else "there"
+                    self.journal.write({"at": time.time(), "api": "proxy", "of": self.name, "swallowed": way})
                     continue
                 sink.write(piece)
                 await sink.drain()

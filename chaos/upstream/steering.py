@@ -1,6 +1,6 @@
 """What may be asked of the outside world while it serves; each wish is a line of the record as well.
 
-PUT /proxy    {"of": "telegram"|"ai", "mode": "pass"|"refuse"|"swallow"}
+PUT /proxy    {"of": "telegram"|"ai"|"second_ai", "mode": "pass"|"refuse"|"swallow"}
 PUT /down     {"bot": "again", "status": 500, "delay": 0.5}; without a status it is up again
 PUT /faults   {"on": false}: from now on every call is answered properly, at once
 PUT /next     {"method": "sendMessage", …}: the fields of a Fault, for the next call (or `times` of them)

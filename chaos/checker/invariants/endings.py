@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from chaos.checker.desk import SEND, Job
-from chaos.checker.evidence import Accepted, Evidence, chat_of
+from chaos.checker.evidence import Accepted, Call, Evidence, chat_of
 from chaos.checker.finding import Finding
 from chaos.poison.queues import LONGEST_AGE
 from chaos.provisioning import HURRY, PATIENCE
@@ -13,6 +13,9 @@ TRIES = 3
 SOON = 1.5
 """Seconds that two clocks' readings of one moment may be apart here: a post and the row that it became."""
 STAGES = 2
+RESTING = frozenset({"ai_resting", "breaker_open", "rate_limited", "retry_budget"})
+"""The codes of what has to wait because others failed."""
+LONGEST_REST, LONGEST_BACKOFF, SLOW = 60.0, 11.0, 2.0
 
 
 def accounted_for(evidence: Evidence) -> Finding:
@@ -79,7 +82,8 @@ def _turn(evidence: Evidence, question: Question, one: Accepted | None, job: Job
         met = {call.fault for call in evidence.asks_of.get(question, [])}
         return "" if "400" in met else f"the AI refused nothing of it ({met})"
     if job.reason == "expired":
-        return _too_young(evidence, question, job, patience)
+        asks = evidence.asks_of.get(question, [])
+        return _too_young(evidence, question, job, patience, asks, evidence.asks)
     return "a turn ends by time or by a refusal, not like this"
 
 
@@ -88,8 +92,9 @@ def _send(evidence: Evidence, question: Question, one: Accepted | None, job: Job
     if job.reason == "unknown":
         if any(evidence.unknown_because(call) for call in calls):
             return ""
-        if job.fallback or not calls:  # cut off before it reached the witness, or not known by its words
-            begin = (job.sending or job.finished or 0.0) - SOON
+        begin = (job.sending or job.finished or 0.0) - SOON
+        if job.fallback or not any(call.begun >= begin for call in calls):
+            # The last of its sends was cut off before it reached the witness, or is not known by its words.
             return (
                 "" if _anything(evidence, begin, job.finished or begin) else "nothing happened at that time"
             )
@@ -109,16 +114,34 @@ def _send(evidence: Evidence, question: Question, one: Accepted | None, job: Job
         enough = len(failed) >= TRIES or job.fallback or unreached
         return "" if enough else f"only {len(failed)} of {TRIES} tries failed outside"
     if job.reason == "expired":
-        return _too_young(evidence, question, job, LONGEST_AGE)
+        return _too_young(evidence, question, job, LONGEST_AGE, calls, evidence.sends)
     return "nothing in a run ends a send like this"
 
 
-def _too_young(evidence: Evidence, question: Question, job: Job, seconds: float) -> str:
+def _too_young(
+    evidence: Evidence, question: Question, job: Job, seconds: float, own: list[Call], others: list[Call]
+) -> str:
+    """Too old is what has lived its time; or what had to wait for longer than was left of it: for an open breaker, a
+    429 or the retries' budget, if calls were failing outside; for its own next try, if its own calls failed."""
     posted = evidence.posted.get(question)
     if posted is None or job.finished is None:
         return "it was never posted"
     lived = job.finished - posted
-    return "" if lived >= seconds - SOON else f"it was {lived:.1f} s old, and may live {seconds} s"
+    if lived >= seconds - SOON:
+        return ""
+    finished = job.finished
+    if job.code in RESTING:
+        failing = [c for c in others if _failed(evidence, c) and finished - LONGEST_REST < c.begun < finished]
+        if failing or _anything(evidence, finished - LONGEST_REST, finished):
+            return ""
+    elif lived >= seconds - LONGEST_BACKOFF and any(_failed(evidence, call) for call in own):
+        return ""
+    return f"it was {lived:.1f} s old, and may live {seconds} s"
+
+
+def _failed(evidence: Evidence, call: Call) -> bool:
+    slow = call.over - call.begun > SLOW  # a busy machine: its asker may have given up
+    return call.status != 200 or bool(call.fault) or slow or bool(evidence.unknown_because(call))
 
 
 def _anything(evidence: Evidence, begin: float, end: float) -> bool:

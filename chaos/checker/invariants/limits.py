@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from itertools import pairwise
 
-from chaos.checker.desk import SEND
+from chaos.checker.desk import ALL_BOTS, SEND
 from chaos.checker.evidence import Call, Evidence
 from chaos.checker.finding import Finding
 from chaos.upstream.drawing import RETRY_AFTER
@@ -45,7 +45,11 @@ def one_probe(evidence: Evidence) -> Finding:
     broken, looked, left_out = [], 0, 0
     for bot, opened, closed in evidence.desk.breakers:
         calls = sorted(
-            (call for call in evidence.sends if call.bot == bot and opened + GRACE < call.begun < closed),
+            (
+                call
+                for call in evidence.sends
+                if bot in (call.bot, ALL_BOTS) and opened + GRACE < call.begun < closed
+            ),
             key=lambda call: call.begun,
         )
         looked += len(calls)
