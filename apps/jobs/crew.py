@@ -23,7 +23,7 @@ from django.db import DatabaseError, connection
 
 from apps.jobs import bell, leases, ledger, life
 from apps.jobs.claimed import ClaimedJob
-from apps.jobs.connections import drop_if_broken
+from apps.jobs.connections import drop_if_broken, is_away
 from apps.jobs.life import Ready
 from apps.jobs.line import Line
 from apps.jobs.planning import plan_for_a_crew
@@ -38,6 +38,8 @@ log = structlog.get_logger(__name__)
 FINISH_WITHIN = 5.0
 """Seconds that a stopping worker gives calls which may be repeated, before it hands them back."""
 STOP_WITHIN = 20.0
+AGAIN_SECONDS = 1.0
+"""Between two tries to enter the ledger while the database is away."""
 
 
 class Crew:
@@ -244,12 +246,22 @@ def current() -> Crew | None:
 
 
 def start(queues: Iterable[str]) -> None:
-    """Make this process a worker of `queues`."""
+    """Make this process a worker of `queues`, as soon as the database can be reached."""
     global _crew
     crew = Crew(queues)
-    if crew.lines:
-        crew.start()
-        _crew = crew
+    if not crew.lines:
+        return
+    while _crew is None:
+        try:
+            crew.start()
+        except Exception as error:
+            if not is_away(error):
+                raise
+            log.warning("crew_waits", error=str(error).strip(), again_in=AGAIN_SECONDS)
+            connection.close()
+            time.sleep(AGAIN_SECONDS)
+        else:
+            _crew = crew
 
 
 def stop() -> None:

@@ -54,12 +54,15 @@ class PostgresServer:
         """`fast` rolls back and closes; `immediate` is a crash followed by recovery at the next start."""
         self._ctl("stop", "-m", mode)
 
+    def is_running(self) -> bool:
+        return (self.data / "postmaster.pid").exists()
+
     def restart(self, mode: str = "fast") -> None:
         self.stop(mode)
         self.start()
 
     def remove(self) -> None:
-        if (self.data / "postmaster.pid").exists():
+        if self.is_running():
             self.stop("immediate")
         shutil.rmtree(self.directory, ignore_errors=True)
 
