@@ -41,11 +41,12 @@ async def serve(options: argparse.Namespace) -> None:
         for proxy in proxies.values():
             await proxy.start()
         steering = Steering(journal, telegram, ai, draws, proxies)
+        # Two hosts, as two providers have: a breaker of the one is none of the other.
         found: dict[str, Any] = {
             "control": f"http://127.0.0.1:{await listen(steering.app())}",
             "telegram": f"http://127.0.0.1:{proxies['telegram'].port}",
             "ai": f"http://127.0.0.1:{proxies['ai'].port}/v1",
-            "second_ai": f"http://127.0.0.1:{proxies['second_ai'].port}/v1",
+            "second_ai": f"http://localhost:{proxies['second_ai'].port}/v1",
             "bots": telegram.tokens(),
             "seed": options.seed,
             "late": timing.late,

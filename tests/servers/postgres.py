@@ -23,7 +23,9 @@ class PostgresServer:
     def __init__(self, parent: Path | None = None) -> None:
         self.pg_ctl = postgres_program("pg_ctl")
         self.user = unprivileged()
-        self.directory = Path(tempfile.mkdtemp(prefix="sbpg", dir=parent))  # short: a socket path has at most 107 bytes
+        self.directory = Path(
+            tempfile.mkdtemp(prefix="sbpg", dir=parent)
+        )  # short: a socket path has at most 107 bytes
         self.data, self.log = self.directory / "data", self.directory / "log"
         self.port = free_port()
         if self.user:

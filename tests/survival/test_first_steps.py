@@ -12,7 +12,9 @@ def test_a_worker_started_without_its_database_begins_when_that_is_back(house, r
     house.setup.postgres.stop("immediate")
     try:
         with house.worker("early", wait=False) as worker:
-            wait_until(lambda: "crew_waits" in worker.log.read_text(), 60, "the worker to ask for the database")
+            wait_until(
+                lambda: "crew_waits" in worker.log.read_text(), 60, "the worker to ask for the database"
+            )
             house.setup.postgres.start()
             house.wait_for_worker(worker)
             house.ledger.settled(60)
