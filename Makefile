@@ -18,7 +18,7 @@ PYTEST_ARGS ?=
 
 .PHONY: help
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- set-up ---------------------------------------------------------------------------------------------------
 $(VENV)/.made:
@@ -106,7 +106,7 @@ docs: setup  ## docs/reference/configuration.md anew, from the settings
 	$(PRODUCTION) $(BIN)/python manage.py configuration_page
 
 .PHONY: check
-check: lint types wiring test  ## everything that must be green: lint, types, wiring, test
+check: lint types wiring test chaos-ci  ## everything that must be green: lint, types, wiring, test, a short chaos
 
 .PHONY: audit
 audit: setup  ## known holes in what we depend on (asks the package index)
@@ -132,6 +132,22 @@ test: setup $(AIMOCK)/node_modules/.made  ## set-up and all tests; TEST_DATABASE
 	@if [ -n "$$TEST_DATABASE_URL" ]; then \
 	    echo "Again on PostgreSQL (TEST_DATABASE_URL)"; $(PYTEST) $(SPREAD) -m "not survival" $(PYTEST_ARGS); fi
 	$(PYTEST) -m survival $(PYTEST_ARGS)
+
+
+# --- under fire -------------------------------------------------------------------------------------------------
+# chaos/README.md. `make chaos` takes half an hour; what `make check` runs has a fixed seed and takes minutes.
+CHAOS_SECONDS ?=
+SEED ?=
+SETUPS ?=
+CHAOS_ARGS ?=
+.PHONY: chaos
+chaos: setup  ## ten minutes of faults for each set-up; CHAOS_SECONDS=, SEED=, SETUPS=
+	$(BIN)/python -m chaos $(if $(CHAOS_SECONDS),--seconds $(CHAOS_SECONDS)) $(if $(SEED),--seed $(SEED)) \
+	    $(if $(SETUPS),--setups $(SETUPS)) $(CHAOS_ARGS)
+
+.PHONY: chaos-ci
+chaos-ci: setup  ## a minute of faults on all set-ups side by side, the same ones each time
+	$(BIN)/python -m chaos --profile ci $(CHAOS_ARGS)
 
 
 # --- the yardstick ----------------------------------------------------------------------------------------------
