@@ -14,6 +14,9 @@ WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -q
 # Each has a database of its own on the Redis server, which has 16.
 SPREAD := -n $(WORKERS) --maxprocesses 12
+# The tests that kill processes wait more than they work: one process per set-up, and one for the rest
+# (tests/scheduling.py).
+SIDE_BY_SIDE := $(if $(filter 0,$(WORKERS)),-n 0,-n 4 --dist loadgroup)
 PYTEST_ARGS ?=
 
 .PHONY: help
@@ -114,7 +117,7 @@ audit: setup  ## known holes in what we depend on (asks the package index)
 
 # --- tests ----------------------------------------------------------------------------------------------------
 # 1. everything on SQLite and the server in the box; 2. again on TEST_DATABASE_URL and TEST_REDIS_URL, where they are
-# set; 3. the tests that kill processes, once and one at a time, on servers of their own.
+# set; 3. the tests that kill processes, once, on servers of their own, the three set-ups side by side.
 # A mock of the chat APIs from npm; without npm its tests are skipped, and say so.
 AIMOCK := tests/fakes/ai/aimock
 $(AIMOCK)/node_modules/.made: $(AIMOCK)/package-lock.json
@@ -131,7 +134,7 @@ test: setup $(AIMOCK)/node_modules/.made  ## set-up and all tests; TEST_DATABASE
 	TEST_EMBEDDED=1 $(PYTEST) $(SPREAD) -m "not survival" $(PYTEST_ARGS)
 	@if [ -n "$$TEST_DATABASE_URL" ]; then \
 	    echo "Again on PostgreSQL (TEST_DATABASE_URL)"; $(PYTEST) $(SPREAD) -m "not survival" $(PYTEST_ARGS); fi
-	$(PYTEST) -m survival $(PYTEST_ARGS)
+	$(PYTEST) $(SIDE_BY_SIDE) -m survival $(PYTEST_ARGS)
 
 
 # --- under fire -------------------------------------------------------------------------------------------------

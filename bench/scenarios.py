@@ -122,6 +122,11 @@ class Bench:
         order = self._order(self.sizes.rated_messages, self.sizes.conversations, rate=self.sizes.rate)
         return self.measure(order, sample_every=5.0)
 
+    def steady(self, *, rate: float, seconds: float) -> dict[str, Any]:
+        """A timetable for so long; bench/memory.py looks at the processes meanwhile."""
+        order = self._order(int(rate * seconds), self.sizes.conversations, rate=rate)
+        return self.measure(order, sample_every=60.0)
+
     def burst(self) -> dict[str, Any]:
         order = self._order(
             self.sizes.burst,

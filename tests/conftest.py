@@ -12,6 +12,10 @@ from django.db import connections
 
 from apps.reliability import short_memory
 from tests import environment
+from tests.figures import figure, pytest_terminal_summary
+from tests.scheduling import pytest_xdist_make_scheduler
+
+__all__ = ["figure", "pytest_terminal_summary", "pytest_xdist_make_scheduler"]
 
 
 @pytest.fixture(scope="session")

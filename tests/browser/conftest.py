@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.site import Site
 from tests.browser.voice import Voice
@@ -42,6 +42,8 @@ ARGUMENTS = [
         "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
     ),
 ]
+LIMIT = 30_000  # ms: an open page asks every five seconds, and the other set-ups run beside these tests
+expect.set_options(timeout=LIMIT)
 
 
 def chromium() -> str:
@@ -94,7 +96,7 @@ def complaints() -> list[str]:
 def context(browser: Browser, complaints: list[str]) -> Iterator[BrowserContext]:
     """One person's browser: the tabs share their storage."""
     context = browser.new_context()
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(LIMIT)
     context.on("weberror", lambda error: complaints.append(str(error.error)))
     context.on(
         "console",

@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE = 15.0
+DEADLINE = 30.0
 # Says its process id, and "bye" when it is asked to end.
 POLITE = "sh -c 'trap \"echo bye; exit 0\" TERM; echo up $$; sleep 300 & wait'"
 
@@ -33,18 +34,21 @@ class RunningRunner:
 
     def line(self, pattern: str) -> re.Match[str]:
         """The first line that matches and was not returned before; waits for it."""
+        for position, line in enumerate(self._untaken):
+            if match := re.search(pattern, line):
+                del self._untaken[position]
+                return match
+        until = time.monotonic() + self._deadline
         while True:
-            for position, line in enumerate(self._untaken):
-                if match := re.search(pattern, line):
-                    del self._untaken[position]
-                    return match
             try:
-                arrived = self._arrived.get(timeout=self._deadline)
+                arrived = self._arrived.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
                 arrived = None
             if arrived is None:
-                raise AssertionError(f"no line matched {pattern!r} in:\n" + "\n".join(self.lines))
+                raise AssertionError(f"no line matched {pattern!r} in:\n" + "\n".join(self.lines[-200:]))
             self.lines.append(arrived)
+            if match := re.search(pattern, arrived):
+                return match
             self._untaken.append(arrived)
 
     def pid(self, name: str) -> int:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.rows import dict_row
 
-from tests.waiting import wait_until
+from tests.waiting import Moment, wait_until
 
 T = TypeVar("T")
 LIVE = "('pending', 'processing', 'retry')"
@@ -38,10 +38,12 @@ class Ledger:
     def live(self) -> int:
         return int(self.one(f"SELECT count(*) AS n FROM jobs_job WHERE status IN {LIVE}"))
 
-    def wait_until(self, predicate: Callable[[], T], deadline: float, what: str) -> T:
+    def wait_until(
+        self, predicate: Callable[[], T], deadline: float, what: str, *, since: Moment | None = None
+    ) -> T:
         """As `tests.waiting.wait_until`; the failure tells what the ledger looked like at the end."""
         try:
-            return wait_until(predicate, deadline, what)
+            return wait_until(predicate, deadline, what, since=since)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.story()}") from None
 
@@ -72,12 +74,17 @@ class Ledger:
         return int(self.one("SELECT coalesce(max(id), 0) AS n FROM jobs_job"))
 
     def held_by(self, pid: int) -> list[dict[str, Any]]:
-        """The jobs that the worker process with this pid holds: id, fence and task."""
+        """The jobs that the worker process with this pid holds: id, fence, task and its row's id."""
         return self.rows(
-            "SELECT j.id, j.fence, j.task FROM jobs_job j JOIN jobs_worker w ON w.id = j.worker_id"
+            "SELECT j.id, j.fence, j.task, j.worker_id FROM jobs_job j JOIN jobs_worker w ON w.id = j.worker_id"
             " WHERE w.pid = %s AND w.ended_at IS NULL AND j.status = 'processing' ORDER BY j.id",
             pid,
         )
+
+    def how_ended(self, jobs: Sequence[dict[str, Any]]) -> str:
+        """What the ledger says of the worker that held these jobs: stopped, dead, lease."""
+        (worker,) = {job["worker_id"] for job in jobs}
+        return str(self.one("SELECT ended_how FROM jobs_worker WHERE id = %s", worker))
 
     def is_alive(self, pid: int) -> bool:
         """Whether a worker with this pid holds a lease now, by the database's clock."""

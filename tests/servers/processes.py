@@ -1,6 +1,7 @@
 """A child process in its own group, its output in one log file, and every way to hurt it."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -15,10 +16,17 @@ from tests.waiting import wait_until
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+_any = random.SystemRandom()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on. Not one that the kernel gives to outgoing connections (32768 and up on Linux):
+    one of those would be gone when a server that was killed is started again."""
+    while True:
+        port = _any.randrange(20_000, 32_768)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def accepts(port: int) -> bool:

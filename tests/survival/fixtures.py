@@ -1,14 +1,12 @@
 """The fixtures of every test that runs against whole Switchboards: tests/survival and tests/flows import them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.servers.setups import NAMES
 from tests.servers.switchboard import Switchboard
 from tests.survival.houses import Houses, new_run
-
-FIGURE = "survival figure"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -35,11 +33,3 @@ def house(houses: Houses, setup_name: str) -> Iterator[Switchboard]:
 @pytest.fixture
 def run() -> str:
     return new_run()
-
-
-@pytest.fixture
-def figure(
-    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
-) -> Callable[[str], None]:
-    """Say a measured figure; all of them are printed at the end of the run."""
-    return lambda text: record_property(FIGURE, f"{request.node.name}: {text}")

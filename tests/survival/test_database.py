@@ -8,7 +8,7 @@ import requests
 from tests.fakes.witness import Question
 from tests.survival.houses import on, pour
 from tests.survival.outcomes import lost_nothing
-from tests.waiting import wait_until
+from tests.waiting import Moment, wait_until
 
 
 def terminate(house):
@@ -23,7 +23,7 @@ def crash(house):
     house.setup.postgres.restart("immediate")
 
 
-def ask_until_accepted(house, question):
+def ask_until_accepted(house, question, since):
     """What a caller does that is told 503: send it again."""
 
     def accepted():
@@ -34,7 +34,7 @@ def ask_until_accepted(house, question):
         assert answer.status_code in (202, 503), f"{answer.status_code}: {answer.text[:300]}"
         return answer.status_code == 202
 
-    wait_until(accepted, 5, "a post to be accepted")
+    wait_until(accepted, 5, "a post to be accepted", since=since)
 
 
 def stuck(house, run, accepted, since):
@@ -57,20 +57,22 @@ def test_work_goes_on_by_itself_within_5_s(house, run, figure, fault):
         wait_until(lambda: len(house.witness.sends(run)) >= 40, 60, "40 of 200 replies")
         begun = time.time()
         fault(house)
-        over = time.time()
+        over, since_then = time.time(), Moment()
         last = Question(run, 99, 0)
-        ask_until_accepted(house, last)
+        ask_until_accepted(house, last, since_then)
         found = wait_until(
             lambda: [call for call in house.witness.sends(run) if call.body["text"].endswith(last.text)],
-            5 - (time.time() - over),
+            5,
             "a message posted after the fault to be answered",
+            since=since_then,
         )
         recovery = found[0].begun - over
         # Not only the new one: every conversation that was cut off moves again.
         house.ledger.wait_until(
             lambda: stuck(house, run, accepted, over) == [],
-            5 - (time.time() - over),
+            5,
             "all conversations to move again",
+            since=since_then,
         )
         house.ledger.settled(90)
         assert one.process.alive

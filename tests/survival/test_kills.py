@@ -19,6 +19,7 @@ def test_a_killed_worker_loses_nothing_and_its_jobs_are_taken_back_within_5_s(ho
     with killed_in_the_middle(road) as (accepted, moment, held):
         house.ledger.wait_until(lambda: not house.ledger.still_held(held), 5, "the jobs to be taken back")
         taken_back = time.time() - moment
+        assert house.ledger.how_ended(held) == "dead"  # seen on the spot, not by its lease
         house.witness.behave("send", hold=False, delay=0)
         with house.worker("victim", wait=False):  # its supervisor starts it again
             house.ledger.settled(90)
@@ -36,6 +37,7 @@ def test_from_another_host_they_are_taken_back_within_20_s(house, run, figure):
     with killed_in_the_middle(road, SWITCHBOARD_HOST_ID="elsewhere") as (accepted, moment, held):
         house.ledger.wait_until(lambda: not house.ledger.still_held(held), 20, "the leases to run out")
         taken_back = time.time() - moment
+        assert house.ledger.how_ended(held) == "lease"
         house.witness.behave("send", hold=False, delay=0)
         house.ledger.settled(90)
     verdict, unknown = lost_nothing(house, run, accepted, faults=[moment], since=since)

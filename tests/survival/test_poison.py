@@ -64,7 +64,7 @@ def test_a_quarantine_child_does_not_outlive_its_worker(house):
 
         (child,) = house.ledger.wait_until(alone, 60, "the suspect to run in a child")
         worker.process.kill9()
-        wait_until(lambda: child not in house.strays(), 5, "the child to follow its worker")
+        wait_until(lambda: child not in house.strays(), 20, "the child to follow its worker")
         wait_until(lambda: states(house, [bad]) == {("failed", "poison"): 1}, 60, "the next worker to judge")
 
 

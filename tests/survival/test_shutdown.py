@@ -76,7 +76,7 @@ def test_sigterm_with_ai_answers_on_their_way_is_out_in_time_and_tells_the_next_
         assert {call["stream"] for call in messenger.ai.calls("think about it")} == {True, False}
         seconds = leaving.process.terminate(25)
         assert leaving.process.returncode == 0
-    wait_until(lambda: not messenger.ai.under_way(), 5, "the AI to see that nobody waits for it any more")
+    wait_until(lambda: not messenger.ai.under_way(), 20, "the AI to see that nobody waits for it any more")
     turns = house.ledger.jobs("pipeline.generate_reply", since=since)
     assert [(job["attempts"], job["crashes"]) for job in turns] == [(0, 0)] * 10
     assert {job["status"] for job in turns} <= {"pending", "retry"}

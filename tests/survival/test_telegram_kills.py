@@ -13,6 +13,7 @@ def test_a_killed_worker_loses_nothing_on_telegram(house, messenger, run, figure
     with killed_in_the_middle(road) as (accepted, moment, held):
         house.ledger.wait_until(lambda: not house.ledger.still_held(held), 5, "the jobs to be taken back")
         taken_back = time.time() - moment
+        assert house.ledger.how_ended(held) == "dead"  # seen on the spot, not by its lease
         road.behave(hold=False, delay=0)
         with house.worker("victim", wait=False):  # its supervisor starts it again
             house.ledger.settled(90)
