@@ -52,7 +52,7 @@ class Witness:
 
     def behave(self, kind: str, **manners: float | bool) -> None:
         """`behave("ai", delay=2)`, `behave("send", hold=True)`; hold=False lets go what is held."""
-        requests.put(f"{self.url}/settings", json={kind: manners}, timeout=5).raise_for_status()
+        requests.put(f"{self.url}/settings", json={kind: manners}, timeout=30).raise_for_status()
 
     def behave_again(self) -> None:
         for kind in ("ai", "send", "mark"):
@@ -91,7 +91,7 @@ class Witness:
         return [call for call in self.calls("send") if f" {run}." in call.body["text"]]
 
     def _counts(self) -> dict[str, dict[str, int]]:
-        answer = requests.get(f"{self.url}/counts", timeout=5)
+        answer = requests.get(f"{self.url}/counts", timeout=30)
         counts: dict[str, dict[str, int]] = answer.json()
         return counts
 

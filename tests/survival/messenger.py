@@ -23,7 +23,6 @@ import requests
 
 from tests.fakes.witness import Call, Question
 from tests.servers.ai import KEY, MODEL, AiServer
-from tests.servers.processes import free_port
 from tests.servers.switchboard import Switchboard
 from tests.servers.telegram import SEND, TelegramServer
 from tests.waiting import wait_until
@@ -102,7 +101,7 @@ class Messenger:
 
     def _setup(self) -> str:
         """The TOML file of `manage.py provision`."""
-        nowhere = f"http://127.0.0.1:{free_port()}"  # nobody listens there
+        nowhere = "http://127.0.0.1:1"  # nobody listens there, and nobody will
         ais = {
             "first": ("openai", f"{self.ai.url}/v1"),
             "second": ("anthropic", self.ai.url),

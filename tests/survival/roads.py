@@ -22,6 +22,7 @@ class Road(Protocol):
     """`task` sends; `conversations`: how many of each account; the first half sends again."""
 
     house: Switchboard
+    run: str
     task: str
     conversations: int
 
@@ -80,7 +81,12 @@ def killed_in_the_middle(road: Road, **victim_env: str) -> Iterator[tuple[list[Q
     Gives what was accepted, the moment of the kill, and the jobs that the victim held.
     """
     house, open_sends = road.house, 2 * road.conversations
-    with house.worker("victim", env=victim_env) as victim:
+    # The other begins when all sends are held. They can't be held for as long as a busy machine starts a Python.
+    gate = house.directory / f"{road.run}.begin"
+    with (
+        house.worker("victim", env=victim_env) as victim,
+        house.worker("other", wait=False, env={"START_WHEN": str(gate)}) as other,
+    ):
         road.behave(hold=True)
         accepted = road.ask_both(each=QUESTIONS // open_sends)
         assert len(accepted) == QUESTIONS
@@ -89,10 +95,11 @@ def killed_in_the_middle(road: Road, **victim_env: str) -> Iterator[tuple[list[Q
         road.behave(hold=True)
         # Answered by nobody until we say so: what the kill cuts off is exact.
         house.ledger.wait_until(lambda: road.held() == open_sends, 30, "every conversation to be in a send")
-        with house.worker("other"):
-            held = house.ledger.held_by(victim.pid)
-            assert len(sends_of(road, held)) == open_sends
-            yield accepted, victim.process.kill9(), held
+        gate.touch()
+        house.wait_for_worker(other)
+        held = house.ledger.held_by(victim.pid)
+        assert len(sends_of(road, held)) == open_sends
+        yield accepted, victim.process.kill9(), held
 
 
 def sends_of(road: Road, jobs: list[Job]) -> list[Job]:
