@@ -15,10 +15,8 @@ from typing import Any
 
 from apps.ai.prompting import clean
 from apps.reliability.errors import PermanentError, Postpone, SwitchboardError, TransientError
-from apps.reliability.http import LONGEST_RETRY_AFTER, retry_after
+from apps.reliability.http import LONGEST_RETRY_AFTER, pause, retry_after
 
-# Seconds that a rate limit without a time is waited for.
-RATE_LIMIT_SECONDS = 5.0
 LONGEST_EXCERPT = 300
 
 
@@ -146,8 +144,7 @@ def error_for(means: Means, refusal: Refusal, *, who: str, mask: str = "") -> Sw
     said = f"{refusal.status or ''} {excerpt(refusal.message, mask)}".strip()
     message = f"{who}: {follows.says}" + (f" ({said})" if said else "")
     if follows.kind is Postpone:
-        wait = RATE_LIMIT_SECONDS if refusal.retry_after is None else refusal.retry_after
-        return Postpone(wait, message, code=means.value)
+        return Postpone(pause(refusal.retry_after), message, code=means.value)
     if follows.kind is TransientError:
         return TransientError(message, retry_after=refusal.retry_after, code=means.value)
     return PermanentError(message, code=means.value, advice=follows.advice)

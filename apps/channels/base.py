@@ -184,6 +184,10 @@ class Channel:
         Most channels have nobody to tell; the widget wakes the pages that listen.
         """
 
+    def option_problems(self, options: Mapping[str, Any]) -> list[str]:
+        """What is wrong with an account's options, in words that say what to do."""
+        return []
+
     def problems(self, credentials: Mapping[str, Any]) -> list[str]:
         """What is wrong with an account's credentials, in words that say what to do; without asking anybody."""
         return [

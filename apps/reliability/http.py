@@ -26,12 +26,14 @@ import requests
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 
-from apps.reliability.errors import OutcomeUnknown, PermanentError, SwitchboardError, TransientError
+from apps.reliability.errors import OutcomeUnknown, PermanentError, Postpone, SwitchboardError, TransientError
 
 # Seconds to connect, and between two bytes of the answer.
 TIMEOUT = (5.0, 20.0)
 CONNECTIONS_PER_HOST = 10
 LONGEST_RETRY_AFTER = 86_400.0
+# Seconds for which "too many requests" is heeded: where no time is said, and at least.
+USUAL_PAUSE, SHORTEST_PAUSE = 5.0, 1.0
 # RFC 9110: doing these twice is like doing them once.
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 
@@ -75,8 +77,9 @@ NEVER_CONNECTED = (
     urllib3.exceptions.LocationParseError,
 )
 
+TOO_MANY_REQUESTS = 429
 # 4xx that may well work later, beside all of 5xx.
-TRANSIENT_STATUSES = frozenset({408, 425, 429})
+TRANSIENT_STATUSES = frozenset({408, 425})
 ADVICE = {
     400: "The request isn't what the service expects: look at its answer.",
     401: "Check the credentials of this account.",
@@ -148,6 +151,7 @@ def session(service: str) -> requests.Session:
 def classify(found: requests.Response | Exception, *, now: datetime | None = None) -> SwitchboardError | None:
     """What a response or exception means for the job: an error of our tree to raise, None for a success.
 
+    429 is Postpone with the code `rate_limited`: nobody should call meanwhile, and no attempt is spent.
     A call that may have arrived is TransientError if its method is idempotent, else OutcomeUnknown. Messages
     name method and host, never path or query: tokens live there. `now` is for Retry-After given as a date.
     Raises `found` itself if it is neither ours nor one of requests: a bug, not an answer.
@@ -167,6 +171,9 @@ def _classify_response(response: requests.Response, now: datetime) -> Switchboar
     if 200 <= status < 300:
         return None
     message = f"{_what(response.request)}: answered {status}"
+    if status == TOO_MANY_REQUESTS:
+        asked = retry_after(response.headers.get("Retry-After"), now=now)
+        return Postpone(pause(asked), message, code="rate_limited")
     if status >= 500 or status in TRANSIENT_STATUSES:
         wait = retry_after(response.headers.get("Retry-After"), now=now)
         return TransientError(message, retry_after=wait, code=f"http_{status}")
@@ -209,6 +216,12 @@ def _what(request: Any) -> str:
     method = getattr(request, "method", None) or "request"
     url = getattr(request, "url", None) or ""
     return f"{method} {urlsplit(url).hostname or 'unknown host'}"
+
+
+def pause(asked: float | None) -> float:
+    """Seconds for which somebody who answered "too many requests" is left alone: as long as was asked for, and at
+    least a moment, because a 429 costs no attempt and would come back at once for ever."""
+    return USUAL_PAUSE if asked is None else max(asked, SHORTEST_PAUSE)
 
 
 def retry_after(value: str | None, *, now: datetime) -> float | None:

@@ -8,7 +8,6 @@ import pytest
 from apps.ai import rules
 from apps.ai.failures import (
     FOLLOWS,
-    RATE_LIMIT_SECONDS,
     Means,
     Refusal,
     error_for,
@@ -17,6 +16,7 @@ from apps.ai.failures import (
     refusal_of,
 )
 from apps.reliability.errors import PermanentError, Postpone, TransientError
+from apps.reliability.http import USUAL_PAUSE
 
 # (status, type, code, message or whole body) -> meaning. Status 0: in a stream.
 OPENAI: list[tuple[int, str | None, Any, Any, Means]] = [
@@ -206,7 +206,7 @@ def test_how_long_to_wait():
     assert refusal_of(429, {"retry-after-ms": "-5"}, "").retry_after == 0
     postponed = error_for(Means.RATE_LIMIT, Refusal(429), who="p")
     assert isinstance(postponed, Postpone)
-    assert postponed.seconds == RATE_LIMIT_SECONDS
+    assert postponed.seconds == USUAL_PAUSE
     waiting = error_for(Means.OVERLOADED, Refusal(529, retry_after=3), who="p")
     assert isinstance(waiting, TransientError)
     assert waiting.retry_after == 3

@@ -198,6 +198,43 @@ def test_failures_open_the_breaker_and_then_nobody_is_called(messenger, account)
     assert messenger.sent == []
 
 
+def test_an_outage_stops_all_accounts_of_the_channel_and_one_accounts_trouble_only_that(messenger, account):
+    other, third = ChannelAccountFactory(), ChannelAccountFactory()
+    messenger.errors = [TransientError("502")] * 5
+    for number in range(5):
+        send(talk(account), f"n{number}")
+    run(claim(TASK), task=TASK)
+    assert breaker.state(name_of(account)).state is State.OPEN
+    send(talk(other), "goes")
+    run(claim(TASK), task=TASK)
+    assert messenger.sent == ["goes"]
+    messenger.errors = [TransientError("502")]
+    send(talk(other), "does not")
+    run(claim(TASK), task=TASK)
+    [job] = send(talk(third), "waits")
+    run(claim(TASK), task=TASK)
+    assert breaker.state("service:chat:widget").state is State.OPEN
+    row = Job.objects.get(pk=job)
+    assert (row.status, row.attempts, row.error_code) == ("retry", 0, "breaker_open")
+
+
+def test_retries_beyond_the_budget_wait_and_first_tries_go(messenger, account):
+    """Thirty of a hundred failed: ten retries may go. A send that waits for them has spent no attempt on it."""
+    breaker.record(Outcome(names_of(account), ok=70, failed=30))
+    again = [send(talk(account), f"again {number}")[0] for number in range(14)]
+    Job.objects.filter(pk__in=again).update(attempts=1, status="retry")
+    first = send(talk(account), "first try")[0]
+    run(claim(TASK), task=TASK)
+    assert sorted(messenger.sent) == sorted([*(f"again {n}" for n in range(10)), "first try"])
+    assert state(first) == ("completed", "")
+    waiting = Job.objects.filter(status="retry")
+    assert [(job.attempts, job.error_code) for job in waiting] == [(1, "retry_budget")] * 4
+    waits = sorted(seconds_until_due(job.pk) for job in waiting)
+    assert waits[0] > 0
+    assert waits[-1] <= 31
+    assert waits[-1] - waits[0] == pytest.approx(9, abs=2)  # they come back one after the other
+
+
 def test_of_a_whole_claim_one_goes_as_the_probe(messenger, account):
     half_open(account)
     jobs = [send(talk(account), f"n{number}")[0] for number in range(5)]

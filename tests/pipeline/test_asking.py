@@ -18,6 +18,7 @@ from apps.reliability import breaker, limiter
 from apps.reliability.breaker import Admission, Call, Outcome, State
 from apps.reliability.errors import OutcomeUnknown, PermanentError, Postpone, SwitchboardError, TransientError
 from apps.reliability.policies import Policy
+from tests.reliability.party import parties
 from tests.waiting import wait_until
 
 Step = str | BaseException | Callable[[Turn, OnText | None], Awaitable[str]]
@@ -170,6 +171,64 @@ def test_who_is_asked_to_wait_holds_the_account_for_everybody(ais):
     assert asked(ONE, TWO).passed_over == ("my one: ai_resting",)
     assert len(ais["one"].turns) == 1
     assert limiter.held([TWO.key]) == [0.0]
+
+
+def test_one_429_moves_every_process(ais):
+    ais["one"].steps = [Postpone(30, "429")]
+    with pytest.raises(Postpone):
+        asked(ONE)
+    with parties(1) as [elsewhere]:
+        [[held, other]] = elsewhere.does("limiter.held", [ONE.key, TWO.key])
+        assert (25 < held <= 30, other) == (True, 0)
+        elsewhere.does("limiter.hold", TWO.key, 40)  # and the other way round
+    with pytest.raises(Postpone) as caught:
+        asked(ONE, TWO)
+    assert caught.value.code == "ai_resting"
+    assert len(ais["one"].turns) == 1
+    assert ais["two"].turns == []
+
+
+def test_one_outage_rests_the_host_for_all_accounts_of_all_customers(ais, monkeypatch):
+    monkeypatch.setattr(Scripted, "service", lambda self, access: "api.example.com")
+    ais["one"].steps, ais["two"].steps = [TransientError("503")] * 3, [TransientError("503")] * 3
+    for account in (ONE, TWO, ONE, TWO, ONE):
+        with pytest.raises(TransientError):
+            asked(account)
+    assert breaker.state("service:ai:api.example.com").state is State.OPEN
+    assert [breaker.state(one.key).state for one in (ONE, TWO)] == [State.CLOSED] * 2
+    with pytest.raises(Postpone):
+        asked(THREE)
+    assert ais["three"].turns == []
+
+
+def test_trouble_of_one_account_leaves_the_host_to_others(ais, monkeypatch):
+    monkeypatch.setattr(Scripted, "service", lambda self, access: "api.example.com")
+    ais["one"].steps = [TransientError("503")] * 5
+    for _ in range(5):
+        with pytest.raises(TransientError):
+            asked(ONE)
+    assert breaker.state(ONE.key).state is State.OPEN
+    assert asked(ONE, TWO).choice == TWO
+    assert asked(THREE).choice == THREE
+
+
+# --- the budget for retries ----------------------------------------------------------------------
+
+
+def test_a_turn_that_was_tried_before_asks_for_budget_and_its_next_account_as_well(ais):
+    for account in (ONE, TWO):
+        breaker.record(Outcome(account.breakers, ok=70, failed=30))
+    for _ in range(11):  # they succeed, and so one more is a tenth of all
+        assert asked(ONE, is_retry=True).choice == ONE
+    assert asked(ONE, TWO, is_retry=True).passed_over == ("my one: retry_budget",)
+    assert asked(ONE).choice == ONE  # a first try goes
+    ais["one"].steps = [TransientError("503")]
+    assert asked(ONE, TWO).choice == TWO  # the switch to the next account is no retry
+    breaker.record(Outcome(ONE.breakers, failed=3))
+    with pytest.raises(Postpone) as caught:
+        asked(ONE, is_retry=True)
+    assert caught.value.code == "retry_budget"
+    assert 0 < caught.value.seconds <= 30
 
 
 def test_without_an_account_there_is_nothing_to_rest(ais):

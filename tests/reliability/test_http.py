@@ -121,7 +121,7 @@ def call(method: str, url: str, **options: Any) -> SwitchboardError | None:
     [
         (200, type(None)), (201, type(None)), (204, type(None)), (304, PermanentError), (400, PermanentError),
         (401, PermanentError), (403, PermanentError), (404, PermanentError), (409, PermanentError),
-        (422, PermanentError), (408, TransientError), (425, TransientError), (429, TransientError),
+        (422, PermanentError), (408, TransientError), (425, TransientError), (429, Postpone),
         (500, TransientError), (502, TransientError), (503, TransientError), (504, TransientError),
     ],
 )  # fmt: skip
@@ -129,7 +129,7 @@ def test_what_a_status_means(server: Server, method: str, status: int, kind: typ
     found = call(method, f"{server.url}/status/{status}")
     assert type(found) is kind
     if found:
-        assert found.code == f"http_{status}"
+        assert found.code == ("rate_limited" if status == 429 else f"http_{status}")
         assert str(found) == f"{method} 127.0.0.1: answered {status}"
     assert len(server.calls) == 1
 
@@ -148,13 +148,13 @@ def test_advice_says_what_to_do(server: Server) -> None:
         (format_datetime(NOW - timedelta(days=1), usegmt=True), 0.0),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("status", [429, 503])
-def test_how_long_the_other_side_asks_to_wait(
-    server: Server, status: int, header: str, seconds: float | None
-) -> None:
-    found = call("POST", f"{server.url}/status/{status}", headers={"Ask-Retry-After": header})
+def test_how_long_the_other_side_asks_to_wait(server: Server, header: str, seconds: float | None) -> None:
+    found = call("POST", f"{server.url}/status/503", headers={"Ask-Retry-After": header})
     assert isinstance(found, TransientError)
     assert found.retry_after == seconds
+    found = call("POST", f"{server.url}/status/429", headers={"Ask-Retry-After": header})
+    assert isinstance(found, Postpone)
+    assert found.seconds == (5.0 if seconds is None else max(1.0, seconds))
 
 
 @given(st.text())

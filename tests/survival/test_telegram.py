@@ -1,6 +1,8 @@
 """The whole way: a person writes to a bot, an AI answers, the person reads it. Two worker processes serve all stories
 of a set-up; Telegram and the AI are servers in processes of their own (tests/survival/messenger.py)."""
 
+import time
+
 import pytest
 
 from tests.servers.setups import NAMES
@@ -164,6 +166,39 @@ def test_when_telegram_asks_to_wait_every_worker_waits(messenger, workers):
     assert refused["status"] == 429
     assert {send["status"] for send in sends} == {200}
     assert min(send["begun"] for send in sends) >= refused["ended"] + HOLD
+
+
+def test_two_workers_together_stay_within_telegrams_limits(messenger, figure):
+    """60 people, one who asks five times, and a group, all at once: whoever must wait is put off to its slot, without
+    an attempt. A slot is reserved before the call begins, so a slow machine may stretch this but not shorten it."""
+    telegram, ledger, bot = messenger.telegram, messenger.house.ledger, messenger.bots["again"]
+    since, before = ledger.last_job(), telegram.number()
+    people, eager, group = [telegram.person() for _ in range(60)], telegram.person(), telegram.group()
+    telegram.does("adds", token=bot.token, id=group, by=eager)
+    messenger.ai.behave(hold=True)
+    for person in people:
+        messenger.writes("again", person, "hello")
+    for number in range(5):
+        messenger.writes("again", eager, f"question {number}")
+    for number in range(7):
+        messenger.writes("again", eager, f"/ask {number}", to=group)
+    wait_until(lambda: messenger.ai.held() >= 62, 60, "the AI to be asked by everybody")
+    let_go = time.time()
+    messenger.ai.behave_again()
+    for person in people:
+        messenger.answers(person, seconds=60)
+    assert messenger.answers(eager, 5, seconds=60) == [f"re: question {number}" for number in range(5)]
+    messenger.answers(group, 7, seconds=60)
+    ledger.settled(30)
+    sends = [call for call in telegram.calls(SEND, since=before) if call["status"] == 200]
+    assert len(sends) == 72
+    for chat, burst, rate in ((None, 5, 25.0), (eager, 3, 1.0), (group, 5, 0.25)):
+        begun = [call["begun"] for call in sends if chat is None or call["chat_id"] == str(chat)]
+        took = begun[-1] - let_go
+        assert took >= (len(begun) - burst) / rate
+        figure(f"{len(begun)} sends to {'one chat' if chat else 'all chats'} of the bot in {took:.2f} s")
+    jobs = ledger.jobs(DELIVERY, since=since)
+    assert {(job["status"], job["attempts"]) for job in jobs} == {("completed", 1)}
 
 
 def test_an_ai_that_is_down_is_replaced_by_the_next_one_and_after_the_last_by_a_word_in_time(

@@ -21,15 +21,17 @@ from apps.reliability.limiter import Limit
 SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105 - the header's name
 SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _RECIPIENT = re.compile(r"-?\d{1,19}|@\w{4,32}")
-# Telegram says about 30 a second for a bot, 1 a second for a chat and 20 a minute for a group; rate and burst
-# together stay within that in any such stretch of time.
-PER_BOT = (25.0, 5)
+# Telegram says about 30 a second for a bot, 1 a second for a chat (short bursts may go over it) and 20 a minute for a
+# group; rate and burst together stay within 30, and within 20, in any such stretch of time.
+PER_BOT = 30.0
+MOST_PER_BOT = 1_000.0  # with paid broadcasts
 PER_CHAT = (1.0, 3)
 PER_GROUP = (15 / 60, 5)
 
 
 class TelegramChannel(Channel):
-    """A bot of @BotFather. Options: `format` is markdown (default: what AIs write), html or plain."""
+    """A bot of @BotFather. Options: `format` is markdown (default: what AIs write), html or plain; with
+    `messages_per_second` the bot sends at most so many (30 without)."""
 
     name = "telegram"
     label = "Telegram"
@@ -83,7 +85,7 @@ class TelegramChannel(Channel):
     def limits(self, outgoing: Outgoing) -> tuple[Limit, ...]:
         bot = f"telegram:{outgoing.account}"
         rate, burst = PER_GROUP if outgoing.recipient.startswith(("-", "@")) else PER_CHAT
-        return (Limit(bot, *PER_BOT), Limit(f"{bot}:{outgoing.recipient}", rate, burst))
+        return (Limit(bot, *_pace(outgoing.options)), Limit(f"{bot}:{outgoing.recipient}", rate, burst))
 
     async def typing(self, listener: Listener) -> None:
         chat = _chat(listener.recipient)
@@ -107,6 +109,11 @@ class TelegramChannel(Channel):
     def parse(self, body: bytes) -> list[ProviderEvent]:
         return updates.parse(body)
 
+    def option_problems(self, options: Mapping[str, Any]) -> list[str]:
+        if "messages_per_second" in options and _wanted_pace(options) is None:
+            return ["messages_per_second must be a number from 0.1 to 1000; Telegram's own limit is about 30"]
+        return []
+
     def problems(self, credentials: Mapping[str, Any]) -> list[str]:
         found = super().problems(credentials)
         token, secret = credentials.get("bot_token"), credentials.get("secret_token")
@@ -125,3 +132,19 @@ def _chat(recipient: str) -> int | str:
             advice="The person must write to this bot.",
         )
     return recipient if recipient.startswith("@") else int(recipient)
+
+
+def _wanted_pace(options: Mapping[str, Any]) -> float | None:
+    """What the account's option says, None where it makes no sense."""
+    try:
+        wanted = float(options.get("messages_per_second", PER_BOT))
+    except (TypeError, ValueError):
+        return None
+    return wanted if 0.1 <= wanted <= MOST_PER_BOT else None
+
+
+def _pace(options: Mapping[str, Any]) -> tuple[float, int]:
+    """Rate and burst of a bot: together what it may send in any second."""
+    wanted = _wanted_pace(options) or PER_BOT
+    burst = max(1, int(wanted) // 6)
+    return (wanted if burst == 1 else wanted - burst), burst

@@ -17,14 +17,13 @@ from telegram import error as ptb
 
 from apps.channels.telegram.request import CutOff, NotSent, ServerTrouble
 from apps.reliability.errors import OutcomeUnknown, PermanentError, Postpone, SwitchboardError, TransientError
+from apps.reliability.http import pause
 from apps.reliability.redaction import redact_text
 
 # python-telegram-bot warns, at each 429, that retry_after will be a timedelta; this asks for it now.
 os.environ.setdefault("PTB_TIMEDELTA", "1")
 
 LONGEST_WORDS = 300
-# Where Telegram asks to slow down without saying for how long.
-USUAL_WAIT = 5.0
 
 
 class Meaning(Enum):
@@ -153,6 +152,5 @@ def classify(error: ptb.TelegramError, *, repeatable: bool = False) -> Switchboa
 
 def wait(error: ptb.TelegramError) -> float:
     """The seconds for which Telegram wants to be left alone."""
-    asked = getattr(error, "retry_after", USUAL_WAIT)
-    seconds = asked.total_seconds() if isinstance(asked, timedelta) else float(asked)
-    return max(seconds, 0.0)
+    asked = getattr(error, "retry_after", None)
+    return pause(asked.total_seconds() if isinstance(asked, timedelta) else asked)

@@ -78,6 +78,9 @@ class ChannelAccountForm(forms.ModelForm):
         fields.clean_objects(self, ["options"])
         name = cleaned.get("channel", "")
         channel = channel_called(name)
+        if channel and "options" not in self.errors:
+            for problem in channel.option_problems(cleaned.get("options") or {}):
+                self.add_error("options", problem)
         if "new_credentials" in self.errors or not name:
             return cleaned
         cleaned["credentials"] = credentials = self._credentials(name, channel)

@@ -59,6 +59,8 @@ def _put_account(wanted: ChannelAccountWanted, chatbot: Chatbot, report: Report)
         chatbot=chatbot, channel=wanted.channel, name=wanted.name or ""
     )
     credentials = _credentials(row, wanted, channel)
+    if problems := channel.option_problems(wanted.values.get("options") or {}):
+        raise ProvisionError(f"{wanted.where} › options", "; ".join(problems), key="options")
     values = {**wanted.values, "credentials": credentials}
     account, done = put(row, values, wanted.where)
     report.note(f"account {account} of {chatbot.name}", done)

@@ -186,6 +186,25 @@ class TestTrouble:
             send(channel, outgoing())
         assert caught.value.seconds == 5.0
 
+    @pytest.mark.parametrize(
+        ("wanted", "rate", "burst"),
+        [(None, 25, 5), (30, 25, 5), ("12", 10, 2), (5, 5, 1), (0.5, 0.5, 1), (1000, 834, 166), ("?", 25, 5)],
+    )
+    def test_the_pace_of_a_bot_is_its_accounts_option(self, channel, outgoing, wanted, rate, burst):
+        bot, chat = channel.limits(outgoing(**({} if wanted is None else {"messages_per_second": wanted})))
+        assert (bot.rate, bot.burst) == (rate, burst)
+        assert (chat.rate, chat.burst) == (1.0, 3)
+        assert bot.key == channel.hold_key("0b7c6f2e-1111-4222-8333-444455556666")
+
+    @pytest.mark.parametrize("wanted", [0, -1, 1001, "fast", None, [], float("nan"), float("inf")])
+    def test_a_pace_that_makes_no_sense_is_refused(self, channel, wanted):
+        (found,) = channel.option_problems({"messages_per_second": wanted})
+        assert "from 0.1 to 1000" in found
+
+    def test_options_that_make_sense(self, channel):
+        assert channel.option_problems({}) == []
+        assert channel.option_problems({"messages_per_second": "10", "format": "plain"}) == []
+
     def test_the_limits_keep_us_below_telegrams(self, channel, outgoing, telegram):
         now = [0.0]
         telegram.flood = FloodControl(Flood(), clock=lambda: now[0])
