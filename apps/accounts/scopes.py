@@ -4,10 +4,14 @@ from django.core.exceptions import ValidationError
 
 MESSAGES_WRITE = "messages:write"
 MESSAGES_READ = "messages:read"
+BREAKERS_READ = "breakers:read"
+BREAKERS_WRITE = "breakers:write"
 
 SCOPES = {
     MESSAGES_WRITE: "Send messages",
     MESSAGES_READ: "Read messages and conversations",
+    BREAKERS_READ: "See which accounts and providers are failing",
+    BREAKERS_WRITE: "Reset circuit breakers of your accounts",
 }
 
 

@@ -30,6 +30,7 @@ def _something(text: str) -> str:
 Text = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_something)]
 ContactId = Annotated[str, Field(max_length=255), AfterValidator(_something)]
 Name = Annotated[str, Field(max_length=255), AfterValidator(_storable)]
+Reason = Annotated[str, Field(max_length=1000), AfterValidator(_storable)]
 Id = Annotated[UUID, Field(strict=False)]
 
 

@@ -60,6 +60,7 @@ GROUPS: tuple[tuple[str, tuple[Page, ...]], ...] = (
             Page("Queue limits", "jobs", "queuestate", "speed"),
             Page("Counters", "jobs", "jobcounter", "bar_chart"),
             Page("Workers", "jobs", "worker", "memory"),
+            Page("Breakers", "monitoring", "breaker", "electrical_services"),
             Page("Task results", "django_celery_results", "taskresult", "task_alt"),
             Page("Inbox events", "frontdoor", "inboundevent", "inbox"),
         ),

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,12 +19,21 @@ PHONE = {"width": 390, "height": 844}
 MAIN_PAGES = (
     "", "conversations/conversation/", "conversations/contact/", "conversations/message/", "conversations/chatbot/",
     "conversations/channelaccount/", "conversations/aiaccount/", "knowledge/knowledgeitem/", "jobs/deadletter/",
-    "jobs/job/", "jobs/queueoverview/", "jobs/jobcounter/?last=day", "jobs/worker/", "frontdoor/inboundevent/",
+    "jobs/job/", "jobs/queueoverview/", "jobs/jobcounter/?last=day", "jobs/worker/", "monitoring/breaker/",
+    "frontdoor/inboundevent/",
     "django_celery_results/taskresult/", "accounts/customer/", "accounts/plan/", "accounts/apikey/",
     "accounts/usagerecord/", "accounts/user/", "auth/group/", "conversations/chatbot/1/change/",
     "conversations/channelaccount/1/change/", "conversations/aiaccount/1/change/", "accounts/user/1/change/",
     "auth/group/add/", "accounts/apikey/add/",
 )  # fmt: skip
+
+BROKEN = """
+from apps.reliability import breaker, limiter
+from apps.reliability.breaker import Outcome
+breaker.record(*[Outcome(("service:chat:telegram", "{name}"), failed=1)] * 5)
+breaker.record(Outcome(("service:ai:api.example.com",), failed=5), Outcome(("service:rpc:ton",), ok=9, failed=1))
+limiter.hold("{name}", 600)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +148,32 @@ def test_a_dead_letter_is_tried_again(house, olga, example, picture):
     expect(badge).to_have_text("2")
     made = house.ledger.one("SELECT count(*) AS n FROM jobs_job WHERE redrive_of_id = %s", example["letter"])
     assert made == 1
+
+
+def test_a_breaker_is_seen_and_reset(browser: Browser, house, olga, example, picture):
+    account = house.ledger.one("SELECT public_id AS id FROM conversations_channelaccount ORDER BY id LIMIT 1")
+    name = f"channel:{uuid.UUID(str(account))}"
+    house.manage("shell", "-c", BROKEN.format(name=name))
+    olga.locator("#nav-sidebar-apps a", has_text="Breakers").click()
+    line = olga.locator("tr", has_text=name)
+    expect(line).to_contain_text("open")
+    expect(line).to_contain_text("a probe in")
+    expect(olga.locator("tr", has_text="telegram").first).to_contain_text("all accounts")
+    expect(olga.get_by_role("heading", name="Asked to wait")).to_be_visible()
+    picture(olga, "admin-breakers")
+    phone = browser.new_context(viewport=PHONE)
+    page = phone.new_page()
+    log_in(page, house, example)
+    page.goto(f"{house.url}/admin/monitoring/breaker/")
+    assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    picture(page, "admin-breakers-phone")
+    phone.close()
+    line.get_by_role("link", name="Reset").click()
+    olga.get_by_label("Reason").fill("the bot has a new token")
+    picture(olga, "admin-breaker-reset")
+    olga.get_by_role("button", name="Yes, reset").click()
+    expect(olga.get_by_text(f"{name} is closed")).to_be_visible()
+    expect(olga.locator("tr", has_text=name)).to_have_count(0)
 
 
 def test_many_are_chosen_and_confirmed(house, olga):

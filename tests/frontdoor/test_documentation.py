@@ -18,6 +18,8 @@ def test_every_path_is_there():
         "post /api/v1/messages",
         "get /api/v1/messages/{message_id}",
         "get /api/v1/conversations/{conversation_id}",
+        "get /api/v1/breakers",
+        "post /api/v1/breakers/{name}/reset",
         "post /api/v1/widget/conversations",
         "post /api/v1/widget/messages",
         "get /api/v1/widget/messages",
@@ -42,7 +44,7 @@ def test_an_operation_says_how_it_refuses(name):
 
 
 def test_what_is_sent_has_examples():
-    for name in ("MessageIn", "ContactIn", "WidgetStart", "WidgetMessageIn"):
+    for name in ("MessageIn", "ContactIn", "WidgetStart", "WidgetMessageIn", "BreakerReset"):
         for field, shape in SCHEMA["components"]["schemas"][name]["properties"].items():
             assert "examples" in shape or "$ref" in shape, f"{name}.{field}"
 
