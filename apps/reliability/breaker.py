@@ -147,7 +147,12 @@ def record(*outcomes: Outcome, policy: Policy | None = None) -> None:
     places: dict[str, int] = {}
     told: list[int] = []
     for outcome in outcomes:
-        told += (outcome.ok, outcome.failed, microseconds(max(0.0, outcome.took)), len(outcome.breakers))
+        told += (
+            int(outcome.ok),
+            int(outcome.failed),
+            microseconds(max(0.0, outcome.took)),
+            len(outcome.breakers),
+        )
         told += [places.setdefault(name, len(places) + 1) for name in outcome.breakers]
     names = list(places)
     numbers: list[float | str] = [microseconds(FORGOTTEN_SECONDS)]
