@@ -27,9 +27,7 @@ class Line:
     kind: str = ""
     state: str = ""
     tone: str = ""
-    since: str = words.NOTHING
     failures: str = words.NOTHING
-    retries: str = words.NOTHING
     next_call: str = ""
 
 
@@ -51,13 +49,16 @@ def line_of(one: Standing, owner: Owner | None) -> Line:
         one.key,
         *_who(one.key, owner),
         kind=KINDS[kind].partition(" (")[0],
-        state=STATES[one.state],
+        state=STATES[one.state] if one.age is None else f"{STATES[one.state]} for {words.span(one.age)}",
         tone="" if is_closed else "bad",
-        since=words.NOTHING if one.age is None else f"{words.span(one.age)} ago",
-        failures=f"{one.failed:,} of {one.ok + one.failed:,}" if is_closed else _openings(one.openings),
-        retries=f"{one.retries:,}" if is_closed else words.NOTHING,
+        failures=_failures(one) if is_closed else _openings(one.openings),
         next_call=_next(one),
     )
+
+
+def _failures(one: Standing) -> str:
+    again = f", {one.retries:,} retried" if one.retries else ""
+    return f"{one.failed:,} of {one.ok + one.failed:,} calls{again}"
 
 
 def _openings(times: int) -> str:

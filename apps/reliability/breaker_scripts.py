@@ -5,6 +5,7 @@ A breaker is one hash:
     s<n>              the window's slots: "bucket ok failed retries"; a bucket is a twelfth of the window
     until, openings   not closed: open until then (microseconds), opened so often in a row
     opened            when the first of these openings was
+    next              when the last retry that was refused for want of budget is to come back
     lease             until when the probe's permit holds
     since             calls that began before it say nothing any more: last opening, probe, closing or reset
     by, at, both      on a provider's breaker: which account failed last and when; when accounts last failed in turn
@@ -55,7 +56,7 @@ ADMIT = Script(
     _WINDOW
     + """
 local look, floor, share = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local known, full, refused, answers = {}, {}, {}, {}
+local known, full, answers = {}, {}, {}
 local function load(key)
     if not known[key] then
         local found = redis.call('HMGET', KEYS[key], 'until', 'lease', 'tried')
@@ -80,8 +81,11 @@ local function budget(key)
     local all = sums.ok + sums.failed
     local allowed = math.max(floor, math.floor(all * share))
     if sums.failed <= all * share or sums.retries < allowed then return 0 end
-    refused[key] = (refused[key] or 0) + 1
-    return math.min(refused[key] / allowed, 1) * length * slots
+    -- Each comes after those who were refused before it, in any process: all of them at once would be a storm.
+    local planned = math.max(tonumber(full[key]['next'] or 0), now) + length * slots / allowed
+    full[key]['next'] = math.min(planned, now + length * slots)
+    redis.call('HSET', KEYS[key], 'next', whole(full[key]['next']))
+    return full[key]['next'] - now
 end
 local place = 4 + 2 * #KEYS
 while place <= #ARGV do

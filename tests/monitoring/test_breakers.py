@@ -62,7 +62,8 @@ def test_what_is_open_or_failing_is_there_with_its_owner(staff, account):
     breakers, [hold], page = shown(staff)
     found = {line.name: line for line in breakers}
     first = found[name_of(account)]
-    assert (first.state, first.kind, first.whose) == ("open", "chat APIs", customer.name)
+    assert (first.kind, first.whose) == ("chat APIs", customer.name)
+    assert first.state.startswith("open for ")
     assert "front desk" in first.who
     assert first.next_call.startswith("a probe in ")
     assert reverse("admin:conversations_channelaccount_change", args=[account.pk]) in page
@@ -70,7 +71,7 @@ def test_what_is_open_or_failing_is_there_with_its_owner(staff, account):
     assert (second.who, second.state, second.failures, second.next_call) == (
         "main AI",
         "failing",
-        "1 of 4",
+        "1 of 4 calls",
         "now",
     )
     service = found["service:ai:api.example.com"]
@@ -81,7 +82,7 @@ def test_what_is_open_or_failing_is_there_with_its_owner(staff, account):
     )
     assert found["channel:0b7c6f2e-1111-4222-8333-444455556666"].whose == "an account that is gone"
     assert (hold.who, hold.whose) == (first.who, customer.name)
-    assert [line.state for line in breakers] == ["open", "open", "failing", "failing"]
+    assert [line.state[:7] for line in breakers] == ["open fo", "open fo", "failing", "failing"]
 
 
 def test_a_reset_closes_it_and_says_who_and_why(staff, account):

@@ -1,6 +1,6 @@
 """Figures: who calls a destination that fails, and how often. Several processes, real time, the breaker as it ships.
 
-    REDIS_URL=redis://127.0.0.1:6379/9 python -m tests.reliability.failing --share 0.5 [--seconds 60] [--processes 4]
+    REDIS_URL=redis://127.0.0.1:6379/9 python -m bench.retries --share 0.5 [--seconds 60] [--processes 4]
 
 Each process makes first tries at its rate over three accounts of one provider; what fails comes back after 1 and 2
 seconds, what is refused when it was told to. Calls of the last `--seconds` are counted by kind.
@@ -48,7 +48,7 @@ def one_process(options: argparse.Namespace) -> Counter[str]:
             counts[answer.code] += 1
             heapq.heappush(due, (now + answer.seconds, mine, tries, account))
             continue
-        failed = random.random() < options.share  # noqa: S311
+        failed = random.random() < options.share
         counts["retries" if tries else "first tries"] += 1
         counts["failed"] += failed
         breaker.record(breaker.Outcome(names, ok=not failed, failed=failed))
@@ -72,9 +72,9 @@ def main() -> None:
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        print(json.dumps(one_process(options)))  # noqa: T201
+        print(json.dumps(one_process(options)))
         return
-    command = [sys.executable, "-m", "tests.reliability.failing", "--child", *sys.argv[1:]]
+    command = [sys.executable, "-m", "bench.retries", "--child", *sys.argv[1:]]
     children = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         for _ in range(options.processes)
@@ -86,7 +86,7 @@ def main() -> None:
         total.update(found)
     calls = total["first tries"] + total["retries"]
     share = f"{total['retries'] / calls:.1%} of {calls} calls were retries" if calls else "no calls"
-    print(json.dumps(dict(total)), share, sep="\n")  # noqa: T201
+    print(json.dumps(dict(total)), share, sep="\n")
 
 
 if __name__ == "__main__":
