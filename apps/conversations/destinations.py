@@ -54,7 +54,7 @@ def owners(names: Iterable[str]) -> dict[str, Owner]:
 
     Two queries at most; no credentials are read.
     """
-    by_id = {name: found for name in names if (found := _account_id(name))}
+    by_id = {name: public_id for name in names if (public_id := _account_id(name))}
     wanted = {name: public_id for name, public_id in by_id.items() if name.startswith(AI)}
     found: dict[str, Owner] = {}
     if wanted:
