@@ -45,6 +45,7 @@ def database(url: str, application_name: str) -> dict[str, Any]:
         entry["OPTIONS"] = {**SQLITE_OPTIONS, **entry.get("OPTIONS", {})}
         return entry
     entry["OPTIONS"] = {**POSTGRES_OPTIONS, "application_name": application_name, **entry.get("OPTIONS", {})}
+    entry["ENGINE"] = "apps.reliability.postgres"  # Django's own, but nobody waits for ever
     # The web processes keep their connections; in workers Celery ignores both (see CELERY_DB_REUSE_MAX).
     entry["CONN_MAX_AGE"] = None
     entry["CONN_HEALTH_CHECKS"] = True

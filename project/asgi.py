@@ -19,12 +19,13 @@ from a2wsgi import WSGIMiddleware  # noqa: E402 - after the apps are ready
 from django.conf import settings  # noqa: E402
 
 from apps.accounts.last_used import last_used  # noqa: E402
-from apps.frontdoor import express  # noqa: E402
+from apps.frontdoor import away, express  # noqa: E402
 from apps.frontdoor.events import application as events_application  # noqa: E402
 from apps.operations.checks import stop_if_wrong  # noqa: E402
 from apps.reliability import garbage  # noqa: E402
 
 stop_if_wrong()
+away.serve()
 threads: Any = WSGIMiddleware(wsgi_application, workers=settings.WEB_THREADS)
 # Each web process writes beside its requests when its API keys were used.
 last_used.start()
@@ -37,8 +38,8 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 EVENT_PATHS = ("/api/v1/widget/events",)
 
 
-async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    """Dispatch by path; answer the server's lifespan questions ourselves, Django refuses them."""
+async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+    """By path; the server's lifespan questions we answer ourselves, Django refuses them."""
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
     elif scope["type"] == "http" and scope["path"] in EVENT_PATHS:
@@ -64,3 +65,6 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return
+
+
+application = away.guarded(dispatch)

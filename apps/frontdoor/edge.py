@@ -11,19 +11,12 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from apps.frontdoor import problems
+from apps.frontdoor import away, problems
+from apps.frontdoor.headers import CORS, PREFLIGHT, WIDGET
+from apps.reliability import patience
 
 API = "/api/"
-WIDGET = "/api/v1/widget/"
-CORS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Retry-After",
-}
-PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, POST",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Last-Event-ID",
-    "Access-Control-Max-Age": "7200",
-}
+ADMIN = "/admin/"
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -34,6 +27,12 @@ class Edge:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.method != "OPTIONS" and (refused := away.refusal(request.path)):
+            body, headers = refused
+            return HttpResponse(body, status=503, headers=headers)
+        if request.path.startswith(ADMIN):
+            with patience.of(patience.ADMIN):  # people wait longer for a list than programs for a 202
+                return self.get_response(request)
         if not request.path.startswith(API):
             return self.get_response(request)
         widget = request.path.startswith(WIDGET)

@@ -26,7 +26,7 @@ from ninja.responses import NinjaJSONEncoder
 
 from apps.frontdoor import origins, problems, reading
 from apps.frontdoor.auth import bearer, visitor_for
-from apps.frontdoor.edge import CORS, PREFLIGHT
+from apps.frontdoor.headers import CORS, PREFLIGHT, as_pairs
 from apps.frontdoor.hub import Hub, Listener, TooManyListeners
 from apps.frontdoor.lookups import Visitor
 from apps.frontdoor.off_loop import OffLoop
@@ -69,9 +69,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     except problems.Problem as problem:
         await _refuse(send, problem)
         return
-    except (OperationalError, InterfaceError):
-        retry = {"Retry-After": str(problems.TRY_AGAIN_SECONDS)}
-        await _refuse(send, problems.Problem(503, problems.UNAVAILABLE, retry))
+    except (OperationalError, InterfaceError) as error:
+        await _refuse(send, problems.of(error, method="GET", path=scope["path"]))
         return
     try:
         await _stream(Stream(send, visitor.conversation, position), listener, receive)
@@ -94,7 +93,7 @@ class Stream:
             "Cache-Control": "no-store, no-transform",
             "X-Accel-Buffering": "no",  # nginx must not collect it
         }
-        await self._send({"type": "http.response.start", "status": 200, "headers": _pairs(headers | CORS)})
+        await self._send({"type": "http.response.start", "status": 200, "headers": as_pairs(headers | CORS)})
         await self.write(f"retry: {RETRY_MILLISECONDS}\n\n")
 
     async def write(self, text: str) -> None:
@@ -191,9 +190,5 @@ async def _refuse(send: Send, problem: problems.Problem) -> None:
 
 
 async def _answer(send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": _pairs(headers)})
+    await send({"type": "http.response.start", "status": status, "headers": as_pairs(headers)})
     await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-def _pairs(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

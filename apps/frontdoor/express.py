@@ -26,6 +26,7 @@ from apps.accounts.services import authenticate_api_key, known_api_key
 from apps.frontdoor import inbox, lookups, problems
 from apps.frontdoor.api.messages import arrival_of, conflict
 from apps.frontdoor.auth import bearer
+from apps.frontdoor.headers import as_pairs, security_headers
 from apps.frontdoor.off_loop import OffLoop
 from apps.frontdoor.schemas import MessageIn
 
@@ -62,7 +63,12 @@ async def take(scope: Scope, receive: Receive, send: Send, django: Application) 
         await django(scope, _again(body, receive), send)
         return
     status, kind, answer, more = await _stored(arrival)
-    head = [(b"content-type", kind), (b"content-length", str(len(answer)).encode()), *_always(), *more]
+    head = [
+        (b"content-type", kind),
+        (b"content-length", str(len(answer)).encode()),
+        *as_pairs(security_headers()),
+        *more,
+    ]
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": answer})
 
@@ -78,8 +84,12 @@ async def _stored(arrival: inbox.Arrival) -> tuple[int, bytes, bytes, Headers]:
         problem = conflict()
     except Exception as error:
         problem = problems.of(error, method="POST", path=PATH)
-    more = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
-    return problem.status, PROBLEM, problems.as_json(problem.status, problem.detail), more
+    return (
+        problem.status,
+        PROBLEM,
+        problems.as_json(problem.status, problem.detail),
+        as_pairs(problem.headers),
+    )
 
 
 async def _arrival(scope: Scope, secret: str, body: bytes) -> inbox.Arrival | None:
@@ -165,20 +175,7 @@ def _proxy_says_secure() -> tuple[bytes, str] | None:
 
 @cache
 def _always() -> Headers:
-    """What Django's security middleware puts on every answer."""
-    headers = {
-        "x-content-type-options": "nosniff",
-        "referrer-policy": settings.SECURE_REFERRER_POLICY,
-        "cross-origin-opener-policy": "same-origin",
-        "x-frame-options": settings.X_FRAME_OPTIONS,
-    }
-    if settings.SECURE_HSTS_SECONDS and settings.SECURE_SSL_REDIRECT:
-        headers["strict-transport-security"] = (
-            f"max-age={settings.SECURE_HSTS_SECONDS}"
-            + ("; includeSubDomains" if settings.SECURE_HSTS_INCLUDE_SUBDOMAINS else "")
-            + ("; preload" if settings.SECURE_HSTS_PRELOAD else "")
-        )
-    return [(name.encode(), value.encode()) for name, value in headers.items()]
+    return as_pairs(security_headers())
 
 
 def _header(scope: Scope, wanted: bytes) -> str | None:

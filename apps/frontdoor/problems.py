@@ -17,6 +17,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
+from apps.reliability import database_outage
+
 CONTENT_TYPE = "application/problem+json"
 TRY_AGAIN_SECONDS = 2
 LONGEST_DETAIL = 1_000
@@ -116,11 +118,19 @@ def _not_found(request: HttpRequest, error: Any) -> HttpResponse:
     return response(404, "There is nothing here.")
 
 
+def unavailable() -> Problem:
+    """The database is away, and nothing was stored."""
+    return Problem(503, UNAVAILABLE, {"Retry-After": str(TRY_AGAIN_SECONDS)})
+
+
 def of(error: Exception, *, method: str, path: str) -> Problem:
     """What a failure of ours says outside; it is logged here, with all that is known."""
+    if isinstance(error, database_outage.StillAway):
+        return unavailable()  # said once in the log, where it began
     if isinstance(error, OperationalError | InterfaceError):
+        database_outage.noticed(error)
         log.warning("database_unavailable", method=method, path=path, error=str(error))
-        return Problem(503, UNAVAILABLE, {"Retry-After": str(TRY_AGAIN_SECONDS)})
+        return unavailable()
     if isinstance(error, TimeoutError):
         log.warning("database_too_slow", method=method, path=path)
         return Problem(503, TOO_SLOW, {"Retry-After": str(TRY_AGAIN_SECONDS)})

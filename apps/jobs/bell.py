@@ -17,6 +17,7 @@ import structlog
 from celery import Task, current_app, shared_task
 from redis.exceptions import RedisError
 
+from apps.reliability.outage import Outage
 from apps.reliability.redis_client import redis_client
 
 log = structlog.get_logger(__name__)
@@ -25,6 +26,10 @@ KEY = "switchboard:bell:"
 KEY_SECONDS = 10
 """How long a bell that nobody answers keeps others from ringing."""
 COMPLAIN_EVERY = 10.0
+
+
+# Ledger threads silence bells: a Redis that is frozen may hold up one of them once, not each of them at every claim.
+_outage = Outage("bell_keys", "bells ring more often than needed", probe=lambda: redis_client().ping())
 
 
 class Bell(Task):
@@ -88,10 +93,10 @@ class Ringer:
 
     def _publish(self, task: str, queue: str) -> None:
         try:
-            if not redis_client().set(KEY + task, "1", nx=True, ex=KEY_SECONDS):
+            if not _outage.quiet() and not redis_client().set(KEY + task, "1", nx=True, ex=KEY_SECONDS):
                 return
         except RedisError as error:  # no key, so the bell may ring twice: an empty claim
-            log.debug("bell_key_unset", task=task, error=str(error))
+            _outage.began(error)
         try:
             current_app.send_task(task, queue=queue, retry=False, ignore_result=True)
         except Exception as error:  # whatever the broker's library raises: the sweeper will find the job
@@ -119,7 +124,9 @@ def ring_others(task: str, queue: str) -> None:
 
 def silence(task: str) -> None:
     """Say that the bell of `task` is being answered. Called before the claim, so that none is missed."""
+    if _outage.quiet():
+        return  # a key that stays is over after KEY_SECONDS; until then the sweeper finds what comes
     try:
         redis_client().delete(KEY + task)
     except RedisError as error:
-        log.debug("bell_key_kept", task=task, error=str(error), seconds=KEY_SECONDS)
+        _outage.began(error)

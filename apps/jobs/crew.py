@@ -31,7 +31,7 @@ from apps.jobs.sweeper import Sweeper
 from apps.jobs.task import registry
 from apps.jobs.throttle import Throttle
 from apps.jobs.watchman import Watchman
-from apps.reliability import garbage
+from apps.reliability import garbage, patience
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +63,7 @@ class Crew:
 
     def start(self) -> None:
         """Enter the ledger as a worker and begin."""
+        patience.by_default(patience.WORKER)
         plan_for_a_crew()
         self.worker_id = leases.register(self.queues)
         self.throttle.refresh()
@@ -167,6 +168,7 @@ class Crew:
         return any(line.flights for line in self.lines.values())
 
     def _heartbeat(self) -> None:
+        patience.of_this_thread(patience.LEASE)
         while self._time_to_beat():
             try:
                 drop_if_broken()

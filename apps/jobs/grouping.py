@@ -16,6 +16,7 @@ import structlog
 from django.db import connection, transaction
 
 from apps.jobs.connections import drop_if_broken, is_away
+from apps.reliability import database_outage
 
 log = structlog.get_logger(__name__)
 
@@ -27,11 +28,15 @@ LINGER = 0.005
 """Seconds in which the next group gathers, where the last one had more than one call."""
 
 
+class CommitUnknown(TimeoutError):
+    """The database went away in the middle of the commit: it may have been made."""
+
+
 class GroupCommit(Generic[Item, Result]):
     """Runs `handler(items) -> results` inside one transaction for everything submitted meanwhile.
 
     When a group fails, each of its items is tried alone, so that only the bad one hears of it; when the database
-    is away, all of them do.
+    is away, all of them do, and as long as it keeps those who ask waiting, the next ones hear of it at once.
     """
 
     def __init__(
@@ -48,7 +53,7 @@ class GroupCommit(Generic[Item, Result]):
         """Return the handler's result for `item`, after its commit.
 
         Raises what the handler raised for it, django.db errors when the database did not take it, TimeoutError
-        after `timeout` seconds (it may still be committed).
+        after `timeout` seconds (it may still be committed), CommitUnknown.
         """
         return self.put(item).result(timeout)
 
@@ -86,22 +91,40 @@ class GroupCommit(Generic[Item, Result]):
                         answer.set_exception(error)
 
     def _results(self, items: list[Item]) -> Sequence[Result]:
+        database_outage.refuse()
+        cut_off = False
         try:
-            with transaction.atomic():
-                return self._handler(items)
+            return self._once(items)
         except Exception as error:
-            if not is_away(error):
+            cut_off = isinstance(error, CommitUnknown)
+            if (not cut_off and not is_away(error)) or database_outage.noticed(error):
                 raise
             connection.close()  # a stale connection, or a deadlock: once more on a fresh one, as one group
-        with transaction.atomic():
-            return self._handler(items)
+        try:
+            return self._once(items)
+        except Exception as error:
+            if cut_off and is_away(error):
+                raise CommitUnknown(str(error)) from error
+            raise
+
+    def _once(self, items: list[Item]) -> Sequence[Result]:
+        results = None
+        try:
+            with transaction.atomic():
+                results = self._handler(items)
+        except Exception as error:
+            if results is None or not is_away(error):
+                raise
+            raise CommitUnknown(str(error)) from error.__cause__
+        return results
 
     def _commit(self, group: list[tuple[Item, Future[Result]]]) -> None:
         try:
             results = self._results([item for item, _ in group])
         except Exception as error:
-            if is_away(error):
+            if is_away(error) or isinstance(error, CommitUnknown):
                 connection.close()
+                database_outage.noticed(error)
                 log.warning("group_commit_refused", group=self._name, size=len(group), error=str(error))
             elif len(group) > 1:
                 for one in group:

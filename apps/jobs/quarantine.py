@@ -24,6 +24,7 @@ from apps.jobs.connections import drop_if_broken, is_away
 from apps.jobs.life import DatabaseAway
 from apps.jobs.models import Job
 from apps.jobs.task import get_task
+from apps.reliability import patience
 
 if TYPE_CHECKING:
     from apps.jobs.crew import Crew
@@ -146,6 +147,7 @@ def serve(lines: IO[str], answers: IO[str]) -> None:
     """The child's side: run the jobs whose ids come in, one at a time. The process ends with its parent."""
     from apps.jobs.drain import run_one
 
+    patience.by_default(patience.WORKER)
     told: SimpleQueue[str | None] = SimpleQueue()
     over = threading.Event()
     threading.Thread(target=_listen, args=(lines, told, over), name="listener", daemon=True).start()

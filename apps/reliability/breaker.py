@@ -52,7 +52,9 @@ RETRY_SHARE = 0.1
 # So many retries within the window always go: a lone message has its tries.
 LEAST_RETRIES = 3
 
-_outage = Outage("breaker", consequence="failing services are called all the same")
+_outage = Outage(
+    "breaker", consequence="failing services are called all the same", probe=lambda: redis_client().ping()
+)
 
 
 class State(StrEnum):

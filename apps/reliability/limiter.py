@@ -24,7 +24,9 @@ HOLDS = "switchboard:hold:"
 # Which keys are held: a sorted set, by until when (microseconds).
 HELD = "switchboard:holds"
 
-_outage = Outage("limiter", consequence="limits of providers are not kept")
+_outage = Outage(
+    "limiter", consequence="limits of providers are not kept", probe=lambda: redis_client().ping()
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,17 @@ The stand-in at the other end (tests/fakes/standin.py) records every call before
 """
 
 import asyncio
+import hmac
+import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
 
 from apps.ai.base import Answer, OnText, Provider, Turn
-from apps.channels.base import Channel, Outgoing, Sent
+from apps.channels.base import Channel, Malformed, Outgoing, Sent, Unverified, WebhookRequest
+from apps.channels.events import ProviderEvent, TextReceived, Unknown
 from apps.reliability.errors import OutcomeUnknown, PermanentError, TransientError
 
 _sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
@@ -64,6 +68,34 @@ class RecordingChannel(Channel):
             timeout=60.0,
         )
         return Sent(provider_message_id=str(answer["id"]))
+
+
+class ReportingChannel(RecordingChannel):
+    """The same messenger with a webhook: POST {"events": [{"id", "from", "text"}]}, with the account's token in the
+    header."""
+
+    name = "reporting"
+    label = "Reporting stand-in"
+    has_webhook = True
+    HEADER = "x-reporting-token"
+
+    def verify(self, request: WebhookRequest, credentials: Mapping[str, Any]) -> None:
+        given = request.headers.get(self.HEADER, "")
+        if not hmac.compare_digest(given.encode(), str(credentials.get("token", "")).encode()):
+            raise Unverified("the token is another one")
+
+    def parse(self, body: bytes) -> list[ProviderEvent]:
+        try:
+            events = json.loads(body)["events"]
+            return [_event(one) for one in events]
+        except (ValueError, KeyError, TypeError) as error:
+            raise Malformed("the body is none of ours") from error
+
+
+def _event(raw: dict[str, Any]) -> ProviderEvent:
+    if "text" in raw:
+        return TextReceived(event_id=raw["id"], sender=raw["from"], text=raw["text"], raw=raw)
+    return Unknown(event_id=raw["id"], raw=raw)
 
 
 class RecordingProvider(Provider):

@@ -6,12 +6,16 @@ import importlib
 import pytest
 from a2wsgi import WSGIMiddleware
 
+from apps.reliability import patience
+
 
 @pytest.fixture(scope="module")
 def asgi(django_db_setup, django_db_blocker):
     """The module; it looks at the accounts in the database when it is loaded."""
     with django_db_blocker.unblock():
-        return importlib.import_module("project.asgi")
+        module = importlib.import_module("project.asgi")
+    patience.by_default(None)  # it is the limit of a web process, and this is none
+    return module
 
 
 @pytest.fixture

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,43 @@ class PostgresServer:
         )
         return self.url(name)
 
+    def freeze(self) -> None:
+        """SIGSTOP for the server and all its backends: connections stay open, and nobody answers."""
+        for number in (signal.SIGSTOP, signal.SIGSTOP):  # once more for whoever was being forked
+            for pid in self._processes():
+                os.kill(pid, number)
+
+    def thaw(self) -> None:
+        for pid in self._processes():
+            os.kill(pid, signal.SIGCONT)
+
+    def kill9(self) -> None:
+        """SIGKILL for the server and all its backends, as when the machine's memory is full."""
+        self.freeze()  # so that nobody is being forked meanwhile
+        pids = self._processes()
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(
+            lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in pids), 10, "PostgreSQL to be gone"
+        )
+        # Where nobody reaps it, the dead server looks alive to the next one.
+        for lock in (self.data / "postmaster.pid", self.directory / f".s.PGSQL.{self.port}.lock"):
+            lock.unlink()
+
+    def _processes(self) -> list[int]:
+        """The server and its children (Linux)."""
+        try:
+            server = int((self.data / "postmaster.pid").read_text().split()[0])
+        except FileNotFoundError:
+            return []
+        found = []
+        for entry in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                state, parent = entry.read_text().rpartition(")")[2].split()[:2]
+                if state not in "ZX" and server in (int(parent), int(entry.parent.name)):
+                    found.append(int(entry.parent.name))
+        return sorted(found)
+
     def terminate_connections(self, database: str) -> int:
         """pg_terminate_backend on every connection to that database; how many there were."""
         rows = self.execute(
@@ -90,9 +129,11 @@ class PostgresServer:
         rows = self.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = %s", [database])
         return int(rows[0][0])
 
-    def execute(self, query: Any, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """One statement as the owner, in the maintenance database."""
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+    def execute(
+        self, query: Any, parameters: Sequence[Any] = (), *, user: str = OWNER
+    ) -> list[tuple[Any, ...]]:
+        """One statement in the maintenance database."""
+        with psycopg.connect(self.url("postgres"), user=user, autocommit=True) as connection:
             cursor = connection.execute(query, parameters)
             return cursor.fetchall() if cursor.description else []
 

@@ -49,6 +49,12 @@ class RedisServer:
     def kill9(self) -> float:
         return self._process.kill9()
 
+    def freeze(self) -> None:
+        self._process.stop()
+
+    def thaw(self) -> None:
+        self._process.resume()
+
     def restart(self) -> None:
         self.kill9()
         self.start()

@@ -56,6 +56,9 @@ def seed() -> dict[str, str]:
         "ask_person": account(
             recorder, "recording", "ask", credentials={"token": PLANTED}, on_unknown="ask_person"
         ),
+        "reporting": account(
+            recorder, "reporting", "reporting", credentials={"token": PLANTED}, on_unknown="ask_person"
+        ),
         "impatient": account(impatient, "recording", "impatient"),
         "widget": account(library, "widget", "widget"),
         "library": str(library.public_id),

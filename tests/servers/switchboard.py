@@ -21,7 +21,7 @@ SECRET_KEY = "planted-secret-key-0123456789-0123456789-0123456789-0123456789"
 ENCRYPTION_KEY = "planted-encryption-key-0123456789-0123456789"
 QUEUES = (
     *("incoming-messages", "ai-processing", "outgoing-messages", "maintenance"),
-    *("recording-send", "widget-send", "telegram-send", "survival-bad", "survival-good"),
+    *("recording-send", "reporting-send", "widget-send", "telegram-send", "survival-bad", "survival-good"),
 )
 
 OVERSLEPT = """
@@ -89,7 +89,8 @@ class Switchboard:
             "DATABASE_URL": setup.database_url,
             "REDIS_URL": setup.redis.url,
             "BROKER_URL": setup.broker_url,
-            "EXTRA_CHANNELS": "recording=tests.fakes.plugin.RecordingChannel",
+            "EXTRA_CHANNELS": "recording=tests.fakes.plugin.RecordingChannel,"
+            "reporting=tests.fakes.plugin.ReportingChannel",
             "EXTRA_AI_PROVIDERS": "recording=tests.fakes.plugin.RecordingProvider,"
             "words=tests.fakes.plugin.WordsProvider",
             "EXTRA_APPS": "tests.fakes.jobtasks",
