@@ -104,19 +104,20 @@ def mark_sending(jobs: Sequence[ClaimedJob], *, worker: int) -> set[int]:
     return {job_id for (job_id,) in ask(text, {"pairs": _pairs(jobs), "worker": worker})}
 
 
-def complete(jobs: Sequence[ClaimedJob]) -> set[int]:
-    """Complete these; return the ids whose fence matched."""
+def complete(jobs: Sequence[ClaimedJob]) -> set[tuple[int, int]]:
+    """Complete these; return the keys (id, fence) of those whose fence matched.
+
+    Not the ids: two runs of one job, of which one was taken back, may end in the same group."""
     if not jobs:
         return set()
-    text = statements().complete
-    return {job_id for (job_id,) in ask(text, {"pairs": _pairs(jobs)})}
+    return set(ask(statements().complete, {"pairs": _pairs(jobs)}))
 
 
-def complete_late(jobs: Sequence[ClaimedJob]) -> set[int]:
+def complete_late(jobs: Sequence[ClaimedJob]) -> set[tuple[int, int]]:
     """Complete those of these that were taken back from us, or given up as unknown, and that nobody has touched since.
 
-    Returns their ids."""
-    return {job_id for (job_id,) in ask(statements().complete_late, {"pairs": _pairs(jobs)})}
+    Returns their keys."""
+    return set(ask(statements().complete_late, {"pairs": _pairs(jobs)}))
 
 
 def keep_result(job: ClaimedJob, result: Any) -> None:

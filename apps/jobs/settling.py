@@ -134,11 +134,11 @@ def _settle(
     return settled
 
 
-def _complete_late(task: JobTask, jobs: list[ClaimedJob]) -> set[int]:
+def _complete_late(task: JobTask, jobs: list[ClaimedJob]) -> set[tuple[int, int]]:
     """Calls that succeeded after their worker was thought gone resolve what is unknown, and spare a second try."""
     late = ledger.complete_late(jobs) if jobs else set()
     if late:
-        log.info("late_success", task=task.name, jobs=sorted(late))
+        log.info("late_success", task=task.name, jobs=sorted(job_id for job_id, _ in late))
     return late
 
 
@@ -147,11 +147,11 @@ def _write_outcomes(
 ) -> list[tuple[ClaimedJob, Ending]]:
     good = [outcome for outcome in outcomes if isinstance(outcome.ending, Complete)]
     ours = ledger.complete([outcome.job for outcome in good])
-    ours |= _complete_late(task, [outcome.job for outcome in good if outcome.job.id not in ours])
+    ours |= _complete_late(task, [outcome.job for outcome in good if outcome.job.key not in ours])
     tally = Tally(worker, task.name)
     done = []
     for outcome in good:
-        if outcome.job.id not in ours:
+        if outcome.job.key not in ours:
             log.warning("fenced_off", task=task.name, job=outcome.job.id, fence=outcome.job.fence)
             continue
         result = outcome.ending.result if isinstance(outcome.ending, Complete) else None

@@ -134,13 +134,13 @@ class Statements:
         self.complete = f"""
             UPDATE jobs_job SET status = 'completed', attempts = attempts + 1, finished_at = {d.now},
                 lease_until = NULL
-            WHERE (id, fence) IN {d.pairs} AND status = 'processing' RETURNING id"""
+            WHERE (id, fence) IN {d.pairs} AND status = 'processing' RETURNING id, fence"""
         # Its worker was thought gone, and nobody has claimed the job since: what it brings is the truth after all.
         self.complete_late = f"""
             UPDATE jobs_job SET status = 'completed', attempts = {d.greatest}(attempts, 1), finished_at = {d.now},
                 failure_reason = '', error = '', error_code = ''
             WHERE (id, fence) IN {d.pairs} AND (status = 'retry'
-                OR (status = 'failed' AND failure_reason = 'unknown' AND closed_at IS NULL)) RETURNING id"""
+                OR (status = 'failed' AND failure_reason = 'unknown' AND closed_at IS NULL)) RETURNING id, fence"""
         self.keep_result = "UPDATE jobs_job SET result = %(result)s WHERE id = %(id)s AND fence = %(fence)s"
 
         self.put_back = f"""

@@ -60,7 +60,7 @@ class World:
 
     def complete(self, index, _):
         if job := self._take(index):
-            assert ledger.complete([job]) == {job.id}
+            assert ledger.complete([job]) == {job.key}
             ledger.promote([job.lane] if job.lane else [])
 
     def retry(self, index, _):

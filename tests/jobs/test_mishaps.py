@@ -14,7 +14,7 @@ from apps.jobs.enqueueing import enqueue
 from apps.jobs.flight import Flight
 from apps.jobs.life import Complete, Outcome
 from apps.jobs.line import SYNC_CALLS, Line
-from apps.jobs.models import Job, JobAttempt
+from apps.jobs.models import Job, JobAttempt, JobCounter
 from apps.jobs.sweeper import Sweeper
 from apps.jobs.task import get_task
 from apps.jobs.watchman import Watchman
@@ -188,3 +188,17 @@ def test_a_stopped_worker_keeps_the_lease_of_sends_that_go_on(idle_crew, monkeyp
     idle_crew.stopped.set()
     idle_crew._heartbeat()
     assert len(beats) == 2
+
+
+def test_two_runs_of_one_job_that_end_in_one_group_have_one_effect(script):
+    """A worker that was frozen wakes up, claims again what was taken back from it, and both runs end together."""
+    script.write = lambda done: [JobFactory(task="test.effect") for _ in done]
+    worker = WorkerFactory()
+    job = JobFactory()
+    old = claim(worker=worker.pk)
+    ledger.hand_back(old)
+    new = claim(worker=worker.pk)
+    run([*old, *new])
+    assert Job.objects.filter(task="test.effect").count() == 1
+    assert Job.objects.values_list("status", "fence").get(pk=job.pk) == ("completed", 2)
+    assert JobCounter.objects.get(task=job.task).completed == 1

@@ -98,7 +98,7 @@ def test_who_lost_the_claim_writes_nothing(second, script):
         2,
         heir.pk,
     )
-    assert ledger.complete([mine]) == {job.pk}
+    assert ledger.complete([mine]) == {mine.key}
 
 
 @pytest.mark.parametrize("move", ["complete", "put_back", "fail", "hand_back", "mark_sending"])
