@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from chaos import journal as journals
+from chaos.checker.logs import by_logs
 from chaos.poison.queues import LONGEST_AGE
 from tests.fakes.witness import Question
 from tests.servers.ledger import LIVE, Ledger
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from chaos.checker.evidence import Evidence
 
 SEND, TURN = "delivery.send_telegram", "pipeline.generate_reply"
-ALL_BOTS = "*"
-"""The breaker of Telegram as a whole."""
 REACHED = ("sent", "delivered", "read")
 
 
@@ -66,8 +65,10 @@ class Desk:
     """How often each text that people wrote is stored as a message."""
     inbox: list[str] = field(default_factory=list)
     """Rows of the inbox and messages that hold a text that had to be refused."""
-    figures: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """By name: what a counter says, and what the rows that it counts are."""
+    figures: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    """By name: what a counter says, what the rows that it counts are, and by how much it may be ahead."""
+    late: dict[str, int] = field(default_factory=dict)
+    """By task: jobs that were completed after all. Where one had failed as unknown, counters keep both endings."""
     poison: list[tuple[str, str, str, int]] = field(default_factory=list)
     """Task, status, reason and crashes of each poisonous job."""
     breakers: list[tuple[str, float, float]] = field(default_factory=list)
@@ -84,8 +85,8 @@ def ask_the_system(directory: Path, evidence: Evidence) -> Desk:
     known = journals.get(directory / journals.SYSTEM)
     desk = Desk(asked=True)
     _by_api(desk, known, evidence)
+    by_logs(desk, directory, known)
     _by_database(desk, Ledger(known["database_url"]), evidence)
-    _by_logs(desk, directory, known)
     return desk
 
 
@@ -173,16 +174,20 @@ def _figures(desk: Desk, ledger: Ledger) -> None:
         one(
             f"SELECT count(*) AS n FROM conversations_message WHERE direction = 'out' AND status IN ('{reached}')"
         ),
+        0,
     )
     desk.figures["usage: messages = messages stored"] = (
         one("SELECT sum(messages) AS n FROM accounts_usagerecord"),
         one("SELECT count(*) AS n FROM conversations_message WHERE direction = 'in'"),
+        0,
     )
     for task in (SEND, TURN, "pipeline.receive_message"):
         for ending in ("completed", "failed"):
+            resolved = desk.late.get(task, 0) if ending == "failed" else 0
             desk.figures[f"counters: {task} {ending} = jobs"] = (
                 one(f"SELECT sum({ending}) AS n FROM jobs_jobcounter WHERE task = '{task}'"),
                 one(f"SELECT count(*) AS n FROM jobs_job WHERE task = '{task}' AND status = '{ending}'"),
+                resolved,
             )
 
 
@@ -210,31 +215,3 @@ def _moment(value: Any) -> float | None:
         return None
     found = datetime.fromisoformat(value) if isinstance(value, str) else value
     return float((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
-
-
-# --- the logs ---------------------------------------------------------------------------------
-
-
-def _by_logs(desk: Desk, directory: Path, known: dict[str, Any]) -> None:
-    """When each bot's breaker opened and closed. Only the moments are the system's word; what went on outside between
-    them is the witness'."""
-    bots = {f"channel:{one['account']}": name for name, one in known["bots"].items()}
-    heard: list[tuple[float, str, str]] = []
-    for log in directory.glob("worker*.log"):
-        if log.name == "worker-skewed.log":
-            continue  # its moments are wrong on purpose
-        for line in log.read_text(errors="replace").splitlines():
-            if '"breaker_' in line and line.startswith("{"):
-                with suppress(ValueError, KeyError):
-                    said = json.loads(line)
-                    telegram = said["breaker"].startswith("service:chat:")
-                    bot = ALL_BOTS if telegram else bots.get(said["breaker"])
-                    if bot and said["event"] in ("breaker_opened", "breaker_closed"):
-                        heard.append((_moment(said["timestamp"]) or 0.0, said["event"], bot))
-    opened: dict[str, float] = {}
-    for at, event, bot in sorted(heard):
-        if event == "breaker_opened":
-            opened.setdefault(bot, at)
-        elif bot in opened:
-            desk.breakers.append((bot, opened.pop(bot), at))
-    desk.breakers += [(bot, at, float("inf")) for bot, at in opened.items()]

@@ -17,9 +17,11 @@ EXPLAINING_DATABASE = frozenset(
     {"kill_postgres", "kill_backend", "cut_database", "lock_sqlite", "fill_disk", "restart_postgres"}
 )
 EXPLAINING_NETWORK = frozenset({"refuse_telegram"})
+REDIS_BACK = 2.0
+"""Seconds after which every process asks Redis again: its time-out, and the second in which it leaves it alone."""
 MOMENT = 0.5
 """Seconds between bytes that a proxy swallowed and the call that they belonged to."""
-LOSING_REDIS = frozenset({"flushall", "kill_redis", "client_kill", "kill_broker"})
+LOSING_REDIS = frozenset({"flushall", "purge_broker", "kill_redis", "client_kill"})
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class Disturbances:
     def redis_lost(self, begin: float, end: float) -> bool:
         """Whether holds and breakers may have been forgotten or could not be asked in that time."""
         lost = [span for span in self.outages if span.target == "redis"] + self.of_kind(LOSING_REDIS)
-        return any(span.touches(begin - 1.0, end + 1.0) for span in lost)
+        return any(span.touches(begin - REDIS_BACK, end + 1.0) for span in lost)
 
     def any_in(self, begin: float, end: float) -> Span | None:
         """Any fault that stands in the way of work in that time."""

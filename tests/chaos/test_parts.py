@@ -81,6 +81,7 @@ def test_a_line_that_was_cut_off_in_the_middle_is_left_out(tmp_path):
 async def echo(reader, writer):
     while piece := await reader.read(100):
         writer.write(piece)
+    writer.close()
 
 
 def test_a_half_open_connection_stays_dead_and_a_new_one_lives(tmp_path):
@@ -106,7 +107,9 @@ def test_a_half_open_connection_stays_dead_and_a_new_one_lives(tmp_path):
             await asyncio.open_connection("127.0.0.1", proxy.port)
         for writer in (old, new):
             writer.close()
+        await asyncio.gather(old.wait_closed(), new.wait_closed(), return_exceptions=True)
         server.close()
+        await asyncio.sleep(0.1)  # what the proxy has aborted is closed in the loop's next turns
 
     asyncio.run(scene())
     swallowed = [line["swallowed"] for line in journals.read(tmp_path / "a.jsonl")]

@@ -12,6 +12,8 @@ from tests.fakes.witness import Question
 TRIES = 3
 SOON = 1.5
 """Seconds that two clocks' readings of one moment may be apart here: a post and the row that it became."""
+AT_ONCE = 0.3
+"""Seconds that the sending mark and its call may be apart by the clocks."""
 STAGES = 2
 RESTING = frozenset({"ai_resting", "breaker_open", "rate_limited", "retry_budget"})
 """The codes of what has to wait because others failed."""
@@ -93,7 +95,7 @@ def _send(evidence: Evidence, question: Question, one: Accepted | None, job: Job
         if any(evidence.unknown_because(call) for call in calls):
             return ""
         begin = (job.sending or job.finished or 0.0) - SOON
-        if job.fallback or not any(call.begun >= begin for call in calls):
+        if job.fallback or not any(call.begun >= begin + SOON - AT_ONCE for call in calls):
             # The last of its sends was cut off before it reached the witness, or is not known by its words.
             return (
                 "" if _anything(evidence, begin, job.finished or begin) else "nothing happened at that time"

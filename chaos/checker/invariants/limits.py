@@ -4,9 +4,10 @@ from bisect import bisect_left
 from collections import defaultdict
 from itertools import pairwise
 
-from chaos.checker.desk import ALL_BOTS, SEND
+from chaos.checker.desk import SEND
 from chaos.checker.evidence import Call, Evidence
 from chaos.checker.finding import Finding
+from chaos.checker.logs import ALL_BOTS
 from chaos.upstream.drawing import RETRY_AFTER
 
 GRACE = 1.5
