@@ -36,6 +36,9 @@ class PostboxChannel(Channel):
             found.append("token is too short: copy the whole of it")
         return found
 
+    def option_problems(self, options):
+        return ["stamp must be a number"] if "stamp" in options else []
+
 
 class OracleProvider(Provider):
     name = "oracle"
@@ -145,6 +148,11 @@ class TestChannelAccounts:
         assert ChannelAccount.objects.get().options == stored
         answer = self.post(admin_client, credential_post_box_token=TOKEN, options="[1]")
         assert "Write a JSON object" in text(answer)
+
+    def test_options_that_the_channel_does_not_understand_are_refused(self, admin_client):
+        answer = self.post(admin_client, credential_post_box_token=TOKEN, options='{"stamp": "blue"}')
+        assert "stamp must be a number" in text(answer)
+        assert not ChannelAccount.objects.exists()
 
 
 class TestAiAccounts:

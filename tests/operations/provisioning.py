@@ -31,6 +31,9 @@ class Pager(Channel):
             found.append("bot_token has no colon: copy the whole token")
         return found
 
+    def option_problems(self, options: Mapping[str, Any]) -> list[str]:
+        return ["pace must be a number"] if isinstance(options.get("pace"), str) else []
+
 
 class Oracle(Provider):
     name = "oracle"

@@ -135,6 +135,11 @@ def test_the_order_is_the_files(file: Path) -> None:
         ("[[plans]]", "[[plan]]", ["setup.toml: plan: is unknown", "did you mean plans"]),
         ('ai = ["reserve"]', 'ai = ["reserv"]', ["no AI account 'reserv'", "did you mean reserve"]),
         ('plan = "Pro"', 'plan = "Prp"', ["line 8", "did you mean Pro"]),
+        (
+            "credentials = { bot_token",
+            'options = { pace = "fast" }\ncredentials = { bot_token',
+            ["options", "pace must be a number"],
+        ),
         ("bot_token = ", "bot_tokn = ", ["credentials › bot_tokn", "did you mean bot_token"]),
         ('"@ai-key"', '"@no-such-file"', ["no-such-file can't be read"]),
         ('{ api_key = "@ai-key" }', '"planted-secret"', ["must be a table, not a text"]),
