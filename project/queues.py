@@ -33,7 +33,7 @@ def pages(channels: Mapping[str, str]) -> dict[str, Queue]:
         Queue(
             name="incoming-messages",
             why="storing a message must be quick, and goes in bulk",
-            tasks=("pipeline.receive_message", "pipeline.contact_changed"),
+            tasks=("pipeline.receive_message", "pipeline.contact_changed", "delivery.apply_status"),
             line="chat",
             in_flight=500,
             longest_age=None,  # a message that was accepted is stored, however late

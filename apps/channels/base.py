@@ -47,6 +47,19 @@ class ContactChange:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusReport:
+    """What a provider says became of a message of ours. Plain data: the payload of a job. The fields are those of
+    `StatusReported`; `account` is the ChannelAccount's primary key."""
+
+    account: int
+    status: str
+    provider_message_id: str = ""
+    message_id: str = ""
+    code: str = ""
+    error: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """One message to deliver. The ids are public ones (UUIDs as text); `recipient` is the channel's own id,

@@ -49,6 +49,21 @@ class ContactMoved(ProviderEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatusReported(ProviderEvent):
+    """What became of a message of ours: `status` is `sent`, `delivered`, `read` or `failed`.
+
+    `provider_message_id`: what `Sent` named. `message_id`: ours (`Outgoing.message_id`), where the provider echoes it;
+    it alone finds a message whose send was cut off before the provider told its id. `code`, `error`: why it failed.
+    """
+
+    status: str
+    provider_message_id: str = ""
+    message_id: str = ""
+    code: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown(ProviderEvent):
     """Nothing follows from it. Kept, answered 200. `kind`: the provider's word for it."""
 

@@ -30,6 +30,8 @@ from apps.conversations import destinations, facts
 from apps.conversations.models import ChannelAccount, Message
 from apps.conversations.services import Failure, close_contacts, mark_failed, mark_sent, move_contact
 from apps.conversations.statements import as_uuid, records, rows, statements
+from apps.delivery.reports import PROVIDER, REPORTED
+from apps.jobs import desk
 from apps.jobs.claimed import ClaimedJob
 from apps.jobs.endings import Complete, Ending, Fail, Postponed
 from apps.jobs.models import Job
@@ -42,6 +44,7 @@ _WHY = {
     "breaker_open": "its provider does not answer",
     "retry_budget": "its provider fails, and others are trying again already",
 }
+ARRIVED = (Message.Status.SENT, Message.Status.DELIVERED, Message.Status.READ)
 UNSENT = (Message.Status.PENDING, Message.Status.FAILED)
 
 
@@ -170,9 +173,23 @@ class SendMessage(JobTask):
         contacts = Message.objects.filter(pk__in=list(codes)).values_list(
             "pk", "conversation__contact_id", "conversation__public_id"
         )
+        if reason == Job.Reason.UNKNOWN:
+            self._close_reported(list(codes))
         closing = channels.get(self.channel).closing_codes
         close_contacts({contact: codes[pk] for pk, contact, _ in contacts if codes[pk] in closing})
         self._announce_after_commit(str(public_id) for *_, public_id in contacts)
+
+    def _close_reported(self, messages: list[int]) -> None:
+        """Their provider has said already that they arrived: nobody has to look."""
+        there = Message.objects.filter(pk__in=messages, status__in=ARRIVED).values_list("pk", flat=True)
+        if known := list(there):
+            desk.close_arrived(task=self.name, by=PROVIDER, why=REPORTED, message__in=known)
+
+    def arrived(self, payloads: list[SendPayload]) -> None:
+        mark_sent({payload.message: "" for payload in payloads})
+        contacts = Message.objects.filter(pk__in=[payload.message for payload in payloads])
+        ids = contacts.values_list("conversation__public_id", flat=True)
+        self._announce_after_commit(str(public_id) for public_id in ids)
 
     def repeatable(self, item: Parcel) -> bool:
         return channels.get(self.channel).repeatable

@@ -21,7 +21,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
-from apps.channels.base import ContactChange, IncomingMessage
+from apps.channels.base import ContactChange, IncomingMessage, StatusReport
 from apps.frontdoor.claims import Answered, Claim, stake
 from apps.frontdoor.inserting import insert_new
 from apps.frontdoor.lookups import Account
@@ -31,6 +31,9 @@ from apps.jobs.grouping import GroupCommit
 
 RECEIVE = "pipeline.receive_message"
 CHANGE = "pipeline.contact_changed"
+REPORT = "delivery.apply_status"
+LAST = 9
+"""What became of a message is nobody's next answer: it waits behind all that people write."""
 LONGEST_LANE = 200
 
 Place = tuple[int, str]
@@ -40,8 +43,8 @@ Place = tuple[int, str]
 class Arrival:
     """One event, checked, that wants in. `event_id` is the sender's id of it, unique per account.
 
-    `change`: it is no message but something about the contact. `is_known`: False where nothing follows from it. `raw`:
-    the shape in which a provider told it, kept beside it.
+    `change`: it is no message but something about the contact; `report`: about a message of ours. `is_known`: False
+    where nothing follows from it. `raw`: the shape in which a provider told it, kept beside it.
     """
 
     account: Account
@@ -51,6 +54,7 @@ class Arrival:
     sender_name: str = ""
     opens: bool = False
     change: ContactChange | None = None
+    report: StatusReport | None = None
     is_known: bool = True
     raw: dict[str, Any] | None = None
     claim: Claim | None = None
@@ -87,11 +91,14 @@ def body_hash(*parts: str) -> str:
 
 
 def lane_of(arrival: Arrival) -> str:
-    """What one person writes at one account is handled in the order it came."""
-    lane = f"sender:{arrival.account.pk}:{arrival.sender}"
+    """What one person writes at one account is handled in the order it came, and so is what is said of one message."""
+    kind, name = "sender", arrival.sender
+    if arrival.report is not None:
+        kind, name = "status", arrival.report.provider_message_id or arrival.report.message_id
+    lane = f"{kind}:{arrival.account.pk}:{name}"
     if len(lane) <= LONGEST_LANE:
         return lane
-    return f"sender:{arrival.account.pk}:sha256:{hashlib.sha256(arrival.sender.encode()).hexdigest()}"
+    return f"{kind}:{arrival.account.pk}:sha256:{hashlib.sha256(name.encode()).hexdigest()}"
 
 
 def take(requests: Sequence[Sequence[Arrival]]) -> list[list[Receipt]]:
@@ -162,14 +169,16 @@ def _row(arrival: Arrival) -> dict[str, Any]:
 
 def _job(arrival: Arrival) -> NewJob:
     # Each with its payload, so that a test can compare them with their tasks.
-    if arrival.change is None:
-        job = NewJob(RECEIVE, asdict(_message(arrival)))
-    else:
+    if arrival.report is not None:
+        job = NewJob(REPORT, asdict(arrival.report))
+    elif arrival.change is not None:
         job = NewJob(CHANGE, asdict(arrival.change))
+    else:
+        job = NewJob(RECEIVE, asdict(_message(arrival)))
     return replace(
         job,
         lane=lane_of(arrival),
-        priority=arrival.account.priority,
+        priority=arrival.account.priority if arrival.report is None else LAST,
         customer=arrival.account.customer,
         correlation_id=str(arrival.public_id),
     )

@@ -21,12 +21,13 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostE
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.channels import registry as channels
-from apps.channels.base import ContactChange, Malformed, Unverified, WebhookRequest
+from apps.channels.base import ContactChange, Malformed, StatusReport, Unverified, WebhookRequest
 from apps.channels.events import (
     ContactClosed,
     ContactMoved,
     ContactReopened,
     ProviderEvent,
+    StatusReported,
     TextReceived,
     Unknown,
 )
@@ -36,6 +37,7 @@ from apps.frontdoor.lookups import Account, Receiver
 from apps.jobs.storable import as_json
 
 LONGEST_ID = 255
+STATUSES = ("sent", "delivered", "read", "failed")
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +79,7 @@ def _events(request: HttpRequest, receiver: Receiver) -> Sequence[ProviderEvent]
 
 
 def _arrival(account: Account, event: ProviderEvent) -> inbox.Arrival:
-    change, text, name = None, "", ""
+    change, report, text, name = None, None, "", ""
     match event:
         case TextReceived():
             text, name = storable(event.text), storable(event.sender_name)[:255]
@@ -87,6 +89,8 @@ def _arrival(account: Account, event: ProviderEvent) -> inbox.Arrival:
             change = ("reopened", "")
         case ContactMoved():
             change = ("moved", event.to)
+        case StatusReported():
+            report = _report(account, event)
     sender = storable(event.sender)[:LONGEST_ID]
     raw: dict[str, Any] = json.loads(as_json(event.raw))
     return inbox.Arrival(
@@ -99,8 +103,30 @@ def _arrival(account: Account, event: ProviderEvent) -> inbox.Arrival:
         change=ContactChange(account=account.pk, sender=sender, change=change[0], detail=change[1])
         if change
         else None,
-        is_known=not isinstance(event, Unknown),
+        report=report,
+        is_known=not isinstance(event, Unknown)
+        and (report is not None or not isinstance(event, StatusReported)),
         raw=raw,
+    )
+
+
+def _report(account: Account, event: StatusReported) -> StatusReport | None:
+    """None where nothing follows: a status that is none of ours, or no message named."""
+    ours = event.message_id
+    try:
+        ours = str(uuid.UUID(ours)) if ours else ""
+    except ValueError:
+        ours = ""  # what somebody else, with the same account, told the provider to echo
+    theirs = storable(event.provider_message_id)[:LONGEST_ID]
+    if event.status not in STATUSES or not (ours or theirs):
+        return None
+    return StatusReport(
+        account=account.pk,
+        status=event.status,
+        provider_message_id=theirs,
+        message_id=ours,
+        code=storable(event.code)[:100],
+        error=storable(event.error),
     )
 
 

@@ -106,6 +106,9 @@ class JobTask:
     def dead(self, jobs: list[ClaimedJob], reason: str) -> None:
         """Write what follows from giving up on these jobs."""
 
+    def arrived(self, payloads: list[Any]) -> None:
+        """Write what follows when an outcome that was unknown turns out to be a success, as a person says."""
+
     def repeatable(self, item: Any) -> bool:
         """Whether a call that was cut off may simply be made again."""
         return True

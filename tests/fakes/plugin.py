@@ -18,7 +18,7 @@ import aiohttp
 
 from apps.ai.base import Answer, OnText, Provider, Turn
 from apps.channels.base import Channel, Malformed, Outgoing, Sent, Unverified, WebhookRequest
-from apps.channels.events import ProviderEvent, TextReceived, Unknown
+from apps.channels.events import ProviderEvent, StatusReported, TextReceived, Unknown
 from apps.reliability.errors import OutcomeUnknown, PermanentError, TransientError
 
 _sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
@@ -71,8 +71,8 @@ class RecordingChannel(Channel):
 
 
 class ReportingChannel(RecordingChannel):
-    """The same messenger with a webhook: POST {"events": [{"id", "from", "text"}]}, with the account's token in the
-    header."""
+    """The same messenger with a webhook: POST {"events": [{"id", "from", "text"}, {"id", "status", "message" (its id),
+    "echo" (ours), "code", "error"}]}, with the account's token in the header."""
 
     name = "reporting"
     label = "Reporting stand-in"
@@ -95,6 +95,16 @@ class ReportingChannel(RecordingChannel):
 def _event(raw: dict[str, Any]) -> ProviderEvent:
     if "text" in raw:
         return TextReceived(event_id=raw["id"], sender=raw["from"], text=raw["text"], raw=raw)
+    if "status" in raw:
+        return StatusReported(
+            event_id=raw["id"],
+            status=raw["status"],
+            provider_message_id=raw.get("message", ""),
+            message_id=raw.get("echo", ""),
+            code=raw.get("code", ""),
+            error=raw.get("error", ""),
+            raw=raw,
+        )
     return Unknown(event_id=raw["id"], raw=raw)
 
 

@@ -10,6 +10,7 @@ from django.urls import reverse
 from apps.jobs import desk
 from apps.jobs.admin.advice import ADVICE
 from apps.jobs.models import Job
+from apps.jobs.task import JobTask
 from tests.factories.accounts import CustomerFactory
 from tests.factories.jobs import JobFactory
 from tests.jobs_admin.conftest import page
@@ -180,6 +181,23 @@ def test_what_may_have_happened_is_not_repeated_without_asking(staff, fail):
     assert not Job.objects.filter(redrive_of=job).exists()
     do(staff, "retry", job, confirmed="yes")
     assert Job.objects.filter(redrive_of=job).exists()
+
+
+def test_what_turned_out_to_have_arrived_is_closed_with_what_follows(staff, fail, monkeypatch):
+    arrived, known = [], fail("permanent")
+    monkeypatch.setattr(JobTask, "arrived", lambda self, payloads: arrived.append(payloads))
+    job = fail("unknown")
+    assert "It arrived…" in page(staff, "deadletter_change", job.pk)
+    assert "It arrived…" not in page(staff, "deadletter_change", known.pk)
+    asked = do(staff, "arrived", job, why="it is in the chat").content.decode()
+    assert "It arrived: close this dead letter?" in asked
+    assert not arrived
+    answer = do(staff, "arrived", job, why="it is in the chat", confirmed="yes")
+    assert "1 closed: it arrived." in answer.content.decode()
+    job.refresh_from_db()
+    assert (job.closed_by, job.closed_why, len(arrived)) == ("olga", "it arrived: it is in the chat", 1)
+    assert "can&#x27;t be closed as arrived" in do(staff, "arrived", known, confirmed="yes").content.decode()
+    assert logged() == ["Closed: it arrived. Reason: it is in the chat"]
 
 
 def test_many_at_once_ask_first_and_none_stops_the_others(staff, fail):

@@ -43,6 +43,7 @@ class Message(models.Model):
     The life of an outbound message; it is only moved by apps.conversations.services and never goes back:
 
         pending ──▶ sent ──▶ delivered ──▶ read
+           │      └──(the provider takes it back)──▶ failed
            └──▶ failed ──(arrived after all: takes a new position at the end)──▶ sent, delivered or read
     """
 
@@ -89,6 +90,12 @@ class Message(models.Model):
         indexes: ClassVar = [
             models.Index(
                 fields=["in_reply_to"], condition=Q(in_reply_to__isnull=False), name="message_replies"
+            ),
+            # What providers call our messages, for their reports of them. Incoming ones carry none.
+            models.Index(
+                fields=["provider_message_id"],
+                condition=Q(provider_message_id__gt=""),
+                name="message_at_provider",
             ),
         ]
 

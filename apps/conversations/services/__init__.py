@@ -12,18 +12,29 @@ from apps.conversations.services.opening import (
     reopen_contacts,
     start_conversation,
 )
-from apps.conversations.services.statuses import Failure, advance, mark_failed, mark_sent
+from apps.conversations.services.statuses import (
+    Failure,
+    Reported,
+    advance,
+    apply_reports,
+    find_reported,
+    mark_failed,
+    mark_sent,
+)
 
 __all__ = [
     "Added",
     "Failure",
     "NewMessage",
     "OpenConversation",
+    "Reported",
     "Sender",
     "add_messages",
     "advance",
+    "apply_reports",
     "close_contacts",
     "contacts_by_id",
+    "find_reported",
     "mark_failed",
     "mark_sent",
     "move_contact",

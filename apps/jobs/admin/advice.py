@@ -34,8 +34,8 @@ ADVICE: dict[str, Advice] = {
     ),
     Job.Reason.UNKNOWN: Advice(
         "The call was cut off after it may have arrived. Nobody here knows whether it was done.",
-        "Look at the other side (the chat, the account). If it arrived, discard this and say so in the reason. "
-        "If it did not, retry. A retry without looking may do it twice.",
+        "Look at the other side (the chat, the account). If it arrived, say so with “It arrived”; where the provider "
+        "reports it, that happens by itself. If it did not, retry. A retry without looking may do it twice.",
         may_repeat=True,
     ),
     Job.Reason.POISON: Advice(

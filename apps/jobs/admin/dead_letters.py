@@ -27,6 +27,7 @@ AT_ONCE = 500
 """The most dead letters of one action; each is a transaction of its own."""
 SHOWN_ERROR = 160
 MOST_COUNTED = 99
+TITLES = {"retry": "Retry", "discard": "Discard", "arrived": "It arrived: close"}
 
 
 def how_many_open() -> str:
@@ -156,7 +157,7 @@ class DeadLetterAdmin(StoryAdmin):
         many = "this dead letter" if len(letters) == 1 else f"these {len(letters)} dead letters"
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{verb.capitalize()} {many}?",
+            "title": f"{TITLES[verb]} {many}?",
             "opts": self.opts,
             "media": self.media,
             "verb": verb,

@@ -13,9 +13,14 @@ from apps.jobs import desk
 from apps.jobs.models import Job
 from apps.reliability.encryption import DecryptionError
 
-VERBS = ("retry", "discard")
+VERBS = ("retry", "discard", "arrived")
 LONGEST_REASON = 1000
-DONE_WORDS = {"retry": "tried again", "discard": "discarded"}
+DONE_WORDS = {"retry": "tried again", "discard": "discarded", "arrived": "closed: it arrived"}
+CANT_WORDS = {
+    "retry": "can't be tried again",
+    "discard": "can't be discarded",
+    "arrived": "can't be closed as arrived",
+}
 Log = Callable[[Job, str], None]
 
 
@@ -46,12 +51,14 @@ class Outcome:
             )
         said += [(messages.ERROR, text) for text in self.refused[:10]]
         if len(self.refused) > 10:
-            said.append((messages.ERROR, f"… and {len(self.refused) - 10} more that can't be {self.verb}ed."))
+            said.append(
+                (messages.ERROR, f"… and {len(self.refused) - 10} more that {CANT_WORDS[self.verb]}.")
+            )
         return said
 
 
 def decide(letters: Sequence[Job], *, verb: str, by: Any, why: str, log: Log) -> Outcome:
-    """Retry or discard each of `letters`; none of them stops the others. `by` is the user."""
+    """Retry, discard or close as arrived each of `letters`; none of them stops the others. `by` is the user."""
     outcome = Outcome(verb)
     why = " ".join(why.replace("\x00", "").split())[:LONGEST_REASON]
     for letter in letters:
@@ -63,7 +70,7 @@ def decide(letters: Sequence[Job], *, verb: str, by: Any, why: str, log: Log) ->
         except (LookupError, ValueError, DecryptionError) as error:
             # Its task is gone, or its payload no longer fits the task: nothing was changed.
             text = str(error.args[0]) if error.args else type(error).__name__
-            outcome.refused.append(f"{letter} can't be tried again: {text}")
+            outcome.refused.append(f"{letter} {CANT_WORDS[verb]}: {text}")
         else:
             outcome.done += 1
     return outcome
@@ -74,6 +81,9 @@ def _act(letter: Job, verb: str, by: str, why: str, outcome: Outcome) -> str:
     if verb == "discard":
         desk.discard(job=letter, by=by, why=why or "discarded")
         return f"Discarded.{reason}"
+    if verb == "arrived":
+        desk.arrived(job=letter, by=by, why=why)
+        return f"Closed: it arrived.{reason}"
     made = desk.retry(job=letter, by=by, why=why)
     outcome.new.append(made.id)
     return f"Tried again as job #{made.id}.{reason}"
