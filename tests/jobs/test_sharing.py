@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from apps.jobs import sharing
 from apps.jobs.models import PARKED, Job
-from apps.jobs.sharing import Ring, Waiting, deal
+from apps.jobs.sharing import Ring, Turns, Waiting
 from tests.factories.accounts import CustomerFactory, PlanFactory
 from tests.factories.jobs import JobFactory
 
@@ -17,6 +17,10 @@ TASK = "test.script"
 
 def waiting(customer, due, weight=1):
     return Waiting(customer, weight, due, 5)
+
+
+def deal(waiting, places):
+    return Turns().deal(waiting, places)
 
 
 class TestDeal:
@@ -38,6 +42,17 @@ class TestDeal:
     @pytest.mark.parametrize("nothing", [deal([], 5), deal([waiting(1, 5)], 0)])
     def test_nothing_to_deal(self, nothing):
         assert nothing == {}
+
+    def test_what_each_got_before_counts(self):
+        turns, got = Turns(), Counter()
+        for _ in range(11):
+            got += Counter(turns.deal([waiting(1, 9), waiting(2, 99, weight=10)], 1))
+        assert got == {1: 1, 2: 10}
+
+    def test_who_comes_anew_has_saved_nothing_up(self):
+        turns = Turns()
+        turns.deal([waiting(1, 99)], 50)
+        assert turns.deal([waiting(1, 99), waiting(2, 99)], 10) in ({1: 5, 2: 5}, {1: 4, 2: 6})
 
 
 def flood(customer, jobs, **columns):
@@ -75,6 +90,27 @@ class TestRing:
         flood(small.pk, 20)
         assert claimed(Ring()) == {large.pk: 8, small.pk: 2}
 
+    @pytest.mark.parametrize("places", [1, 3, 5])
+    def test_a_heavy_plan_leaves_the_others_their_share_however_few_places_a_claim_has(self, places):
+        large = CustomerFactory(plan=PlanFactory(weight=10))
+        small = CustomerFactory(plan=PlanFactory(weight=1))
+        flood(large.pk, 40)
+        flood(small.pk, 40)
+        ring, got = Ring(), Counter()
+        while got.total() < 30:
+            got += claimed(ring, places=places)
+        assert 2 <= got[small.pk] <= 4
+
+    def test_a_plan_of_no_weight_to_speak_of_is_not_put_off_by_newcomers(self):
+        small = CustomerFactory(plan=PlanFactory(weight=1))
+        flood(small.pk, 5)
+        ring, got = Ring(), Counter()
+        plan = PlanFactory(weight=3)
+        for _ in range(5):
+            flood(CustomerFactory(plan=plan).pk, 5)
+            got += claimed(ring, places=2)
+        assert got[small.pk] >= 1
+
     def test_jobs_of_nobody_share_as_one_customer(self):
         flood(None, 20)
         flood(1, 20)
@@ -110,6 +146,26 @@ class TestRing:
             got += claimed(ring, places=4)
         assert all(got[customer] == 2 for customer in range(2, 12))
         assert sum(got.values()) == 48  # no place was left empty while somebody had something due
+
+    def test_the_next_list_begins_behind_the_last_of_this_one(self, monkeypatch):
+        monkeypatch.setattr(sharing, "MOST_CUSTOMERS", 4)
+        for customer in range(1, 13):
+            flood(customer, 9)
+        ring, got = Ring(), Counter()
+        for _ in range(3):
+            got += claimed(ring, places=4)
+        assert got == dict.fromkeys(range(1, 13), 1)
+
+    def test_lists_of_those_who_only_wait_for_later_do_not_end_the_sharing(self, monkeypatch):
+        monkeypatch.setattr(sharing, "MOST_CUSTOMERS", 4)
+        for customer in range(1, 10):
+            flood(customer, 1, run_at=timezone.now() + timedelta(hours=1))
+        flood(50, 40)
+        flood(51, 3)
+        ring, got = Ring(), Counter()
+        for _ in range(3):
+            got += claimed(ring, places=4)
+        assert got[51] >= 2
 
     def test_a_full_claim_says_that_more_may_wait_and_the_last_one_does_not(self):
         flood(1, 12)
