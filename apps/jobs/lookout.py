@@ -6,7 +6,9 @@ from ringing until it finds nothing. The last look comes after the bell may ring
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import structlog
@@ -36,7 +38,8 @@ class Lookout:
         self._levels: set[int] = set()
         """The priorities seen here: with one only, a claim that is not full has taken everything."""
         self._ring = Ring()
-        self._waits_for_slot = False
+        self._slot_at = math.inf
+        """When it looks again by itself, because the queue's rate has a slot then (monotonic)."""
         self._no_room = False
         """The last claim was cut short by what all workers together may have in flight."""
 
@@ -50,7 +53,8 @@ class Lookout:
                 return True
             if self.line.is_full:
                 self.line.behind = True
-                return False
+                if self.line.is_full:  # else the last place was left while nobody was behind yet
+                    return False
             self.looking = True
         self.line.crew.on_ledger(self._look)
         return True
@@ -120,12 +124,13 @@ class Lookout:
         return slots
 
     def _look_at_slot(self, wait: float) -> None:
-        if not self._waits_for_slot:
-            self._waits_for_slot = True
+        at = time.monotonic() + wait
+        if at < self._slot_at - LINGER:  # sooner than known: a rate was raised, or slots came back
+            self._slot_at = at
             self.line.crew.later(wait, self._slot_is_due)
 
     def _slot_is_due(self) -> None:
-        self._waits_for_slot = False
+        self._slot_at = math.inf
         self.wake()
 
     def _look_on(self, seen: int, full: bool) -> bool:

@@ -289,3 +289,11 @@ def test_a_place_that_is_left_while_a_look_finds_none_is_not_missed(crew):
     crew.turn()
     assert in_flight() == 1
     assert Job.objects.filter(status="pending").count() == 0
+
+
+def test_a_place_left_while_somebody_finds_none_is_not_overlooked(crew, monkeypatch):
+    """Whoever left it looked for somebody who is behind just before there was one: nobody else would look again."""
+    line = crew.line(places=1)
+    full = iter([True, False])
+    monkeypatch.setattr(type(line), "is_full", property(lambda _: next(full)))
+    assert line.wake()

@@ -1,5 +1,6 @@
 """Rate and concurrency of a queue: of all workers together, decided before the claim: no job spends anything."""
 
+import math
 import time
 
 import pytest
@@ -121,6 +122,20 @@ class TestRate:
         line.wake()
         crew.turn()
         assert len(crew.delayed) == 1
+
+    def test_a_rate_that_was_raised_does_not_wait_for_the_slot_of_the_old_one(self, crew):
+        line = limited(crew, rate="1/h")
+        for _ in range(3):
+            JobFactory()
+        line.wake()
+        crew.turn()
+        QueueState.objects.update(rate="60/m")
+        crew.throttle._read_at = -math.inf
+        crew.throttle.refresh()
+        limiter.hold(f"queue:{QUEUE}", 1.0)  # its next slot is soon
+        line.wake()
+        crew.turn()
+        assert len(crew.delayed) == 2
 
     def test_slots_that_found_no_job_go_back(self, crew):
         line = limited(crew, rate="1/h")  # one at once, the next in an hour
