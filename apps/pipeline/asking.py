@@ -101,7 +101,7 @@ async def ask(
 async def _ask(turn: Turn, choice: Choice, seconds: float, draft: Draft | None, is_retry: bool) -> Answer:
     if not choice.key:
         return await _complete(turn, choice, seconds, draft)
-    call = breaker.Call(choice.breakers, is_retry)
+    call = breaker.Call(choice.breakers, is_retry, longest=seconds)
     if rest := await _wait(choice.key, call):
         seconds, code = rest
         raise Postpone(seconds, f"{choice.name}: {_WHY[code]}", code=code)

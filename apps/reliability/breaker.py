@@ -8,7 +8,8 @@ round trip asks all of them, for any number of calls, and one tells all of them 
    breaker opens only if more than one account has failed, and hears nothing of the failures of an account whose own
    breaker is open: what one account meets may be its own fault.
 2. OPEN: nobody goes for `open_seconds`. Outcomes of calls that began earlier are left out: they tell nothing new.
-3. HALF_OPEN, when that time is over: the first who asks goes, as the probe, with a permit of `lease_seconds`. All
+3. HALF_OPEN, when that time is over: the first who asks goes, as the probe, with a permit of `lease_seconds`, or for
+   as long as its call may take where that is longer: a probe that outlasted its permit would never be heard. All
    others are told to ask again. A probe whose process died gives its place to the next when the permit runs out. A
    permit is taken at all breakers of a call or at none; the account whose probe failed lets others go first.
 4. The probe fails: OPEN again, for twice as long as before, up to `longest_open_seconds`. It succeeds: CLOSED, with an
@@ -45,6 +46,8 @@ BREAKERS = "switchboard:breaker:"
 TROUBLED = "switchboard:breakers"
 # Those who wait for a probe ask again after this long at most: most probes are quick.
 LOOK_AGAIN_SECONDS = 2.0
+# For the way of a probe's outcome, after the longest that its call may take.
+REPORT_SECONDS = 5.0
 # Nobody asked for so long after its time was over: the breaker is forgotten, and so closed.
 FORGOTTEN_SECONDS = 3600.0
 # Of all calls to something that is failing. Above this share of failures it counts as failing.
@@ -64,10 +67,12 @@ class State(StrEnum):
 
 
 class Call(NamedTuple):
-    """A call that somebody wants to make: the names of its breakers, the widest first, and whether it is a retry."""
+    """A call that somebody wants to make: the names of its breakers, the widest first, whether it is a retry, and the
+    seconds that it may take, where that may be more than its policies' `lease_seconds`."""
 
     breakers: tuple[str, ...]
     retry: bool = False
+    longest: float = 0.0
 
 
 class Admission(NamedTuple):
@@ -123,7 +128,8 @@ def admit(calls: Sequence[Call], policy: Policy | None = None) -> list[Admission
     places: dict[str, int] = {}
     asked: list[int] = []
     for call in calls:
-        asked += (int(call.retry), len(call.breakers))
+        longest = microseconds(call.longest + REPORT_SECONDS) if call.longest > 0 else 0
+        asked += (int(call.retry), longest, len(call.breakers))
         asked += [places.setdefault(name, len(places) + 1) for name in call.breakers]
     numbers: list[float] = [microseconds(LOOK_AGAIN_SECONDS), LEAST_RETRIES, RETRY_SHARE]
     for name in places:

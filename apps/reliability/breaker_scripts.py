@@ -49,8 +49,8 @@ end
 """
 
 # ARGV: how long others wait at most for a probe, how many retries always go, their share of all calls; then for each
-# key its lease and the length of its slots; then for each call whether it is a retry (1, 0), how many keys it has, and
-# their numbers. Two numbers for each call: the wait (microseconds, 0 = go), and why (1 open, 2 no budget).
+# key its lease and the length of its slots; then for each call whether it is a retry (1, 0), how long it may take
+# (0: no longer than a lease), how many keys it has, and their numbers. Two numbers for each call: the wait (microseconds, 0 = go), and why (1 open, 2 no budget).
 # A call goes through all of its breakers or leaves no trace in any.
 ADMIT = Script(
     _WINDOW
@@ -89,8 +89,8 @@ local function budget(key)
 end
 local place = 4 + 2 * #KEYS
 while place <= #ARGV do
-    local retry, number = ARGV[place] == '1', tonumber(ARGV[place + 1])
-    local first, last, wait, why = place + 2, place + 1 + number, 0, 0
+    local retry, longest, number = ARGV[place] == '1', tonumber(ARGV[place + 1]), tonumber(ARGV[place + 2])
+    local first, last, wait, why = place + 3, place + 2 + number, 0, 0
     place = last + 1
     for at = first, last do
         wait = math.max(wait, rest(tonumber(ARGV[at]), KEYS[tonumber(ARGV[last])]))
@@ -105,7 +105,7 @@ while place <= #ARGV do
         for at = first, last do
             local key = tonumber(ARGV[at])
             if load(key).opens then
-                known[key].lease = now + ARGV[2 + 2 * key]
+                known[key].lease = now + math.max(tonumber(ARGV[2 + 2 * key]), longest)
                 redis.call('HSET', KEYS[key], 'lease', whole(known[key].lease), 'since', whole(now))
             elseif retry then
                 count(KEYS[key], full[key], tonumber(ARGV[3 + 2 * key]), 0, 0, 1)

@@ -259,6 +259,20 @@ def test_a_refused_probe_is_an_answer(ais, error):
     assert breaker.state(ONE.key).state is State.CLOSED
 
 
+def test_a_probe_that_may_think_for_minutes_keeps_its_place_for_so_long(ais):
+    slow, places = choice("one", seconds=300.0), []
+
+    async def think(turn: Turn, on_text: OnText | None) -> str:
+        places.append(breaker.state(slow.key).seconds)
+        return "after a while"
+
+    half_open(slow)
+    ais["one"].steps = [think]
+    assert asked(slow, turn=turn_of(280.0)).answer.text == "after a while"
+    assert places[0] > 200
+    wait_until(lambda: breaker.state(slow.key).state is State.CLOSED)
+
+
 def test_a_bug_gives_the_place_of_the_probe_back(ais):
     half_open(ONE)
     ais["one"].steps = [KeyError("x")]

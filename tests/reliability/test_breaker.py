@@ -159,6 +159,13 @@ def test_a_probe_that_died_gives_its_place_when_its_lease_is_over():
     assert asks(2) == [0.0, breaker.LOOK_AGAIN_SECONDS]
 
 
+def test_a_probe_whose_call_may_take_longer_than_a_lease_is_waited_for():
+    opened()
+    time_passes("until")
+    assert breaker.admit([Call(("k",), longest=3000.0)], POLICY) == [breaker.GO]
+    assert stands().seconds == pytest.approx(3000 + breaker.REPORT_SECONDS, abs=30)
+
+
 def test_a_lease_of_less_than_a_look_is_waited_for():
     short = Policy(lease_seconds=0.5)
     opened()
