@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ import structlog
 from apps.jobs import ledger
 from apps.jobs.claimed import ClaimedJob
 from apps.jobs.connections import is_away
-from apps.jobs.endings import Complete, Ending, Fail, Unknown, from_exception, in_time, words_of
+from apps.jobs.endings import Complete, Ending, Fail, Postponed, Unknown, from_exception, in_time, words_of
 from apps.jobs.outside import outside
 from apps.jobs.payloads import PayloadError
 from apps.jobs.task import JobTask
@@ -30,6 +31,10 @@ from apps.reliability.errors import SwitchboardError
 
 log = structlog.get_logger(__name__)
 
+HELD = 5.0
+"""Seconds after the sending mark from which a call does not begin any more: its process was held (stopped, swapped out),
+its lease may be over, and somebody else may have decided about the job. A lease has at least that left at the mark as
+long as heartbeats come in time."""
 NOTHING: Any = object()
 """Stands for the item of a job that `read` ended: there is nothing to write for it."""
 
@@ -46,6 +51,8 @@ class Ready:
     item: Any
     marked: bool = False
     """Whether the sending mark is on it: its call is not repeatable."""
+    marked_at: float | None = None
+    """When that was asked for (monotonic)."""
 
 
 @dataclass(slots=True)
@@ -113,8 +120,19 @@ def mark(ready: Sequence[Ready], *, worker: int) -> list[Ready]:
     to_mark = [one.job for one in ready if one.marked]
     if not to_mark:
         return list(ready)
+    asked_at = time.monotonic()
     ours = ledger.mark_sending(to_mark, worker=worker)
+    for one in ready:
+        one.marked_at = asked_at if one.marked else None
     return [one for one in ready if not one.marked or one.job.id in ours]
+
+
+def _held(ready: Ready) -> Outcome | None:
+    """The outcome of a call that must not begin any more; None: it may. It has not been made, so nothing is unknown."""
+    if ready.marked_at is None or time.monotonic() - ready.marked_at < HELD:
+        return None
+    log.warning("held_before_call", task=ready.job.task, job=ready.job.id, fence=ready.job.fence)
+    return Outcome(ready.job, ready.item, Postponed(0.0, "its worker was held before the call began", "held"))
 
 
 # --- 2. call --------------------------------------------------------------------------------------
@@ -122,6 +140,8 @@ def mark(ready: Sequence[Ready], *, worker: int) -> list[Ready]:
 
 def call(task: JobTask, ready: Ready) -> Outcome:
     """Make a sync call; never raises an Exception. A library that would end the process ends its call."""
+    if held := _held(ready):
+        return held
     try:
         with outside(task.name):
             result = task.call(ready.item)
@@ -132,6 +152,8 @@ def call(task: JobTask, ready: Ready) -> Outcome:
 
 async def call_async(task: JobTask, ready: Ready) -> Outcome:
     """Make an async call, cut off at its limit; never raises but for cancellation."""
+    if held := _held(ready):
+        return held
     left = ready.job.seconds_left
     limit = task.time_limit if left is None else max(0.0, min(task.time_limit, left))
     try:

@@ -1,5 +1,7 @@
 """A call that was cut off after it may have arrived: the owner's choice decides."""
 
+import time
+
 import pytest
 
 from apps.jobs import desk, ledger, life
@@ -65,6 +67,21 @@ def test_a_call_is_marked_before_it_is_made_and_only_if_it_is_not_repeatable(unr
     run(claim(worker=worker.pk), worker=worker.pk)
     assert [moment is not None for moment in seen] == [True, False]
     assert {state(marked), state(free)} == {("completed", "")}
+
+
+def test_a_call_that_comes_long_after_its_mark_is_not_made(unrepeatable, monkeypatch):
+    """The process was held in between: its lease may be over, and its job somebody else's."""
+    worker = WorkerFactory()
+    job = JobFactory()
+    kind = get_task("test.script")
+    ready, _ = life.begin(kind, claim(worker=worker.pk))
+    [one] = life.mark(ready, worker=worker.pk)
+    now = time.monotonic()
+    monkeypatch.setattr(life.time, "monotonic", lambda: now + life.HELD)
+    settle(kind, [life.call(kind, one)], worker=worker.pk)
+    assert unrepeatable.called == []
+    row = Job.objects.get(pk=job.pk)
+    assert (row.status, row.attempts, row.sending_at, row.error_code) == ("retry", 0, None, "held")
 
 
 # --- a late success ------------------------------------------------------------------------------------
