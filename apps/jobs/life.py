@@ -32,9 +32,9 @@ from apps.reliability.errors import SwitchboardError
 log = structlog.get_logger(__name__)
 
 HELD = 5.0
-"""Seconds after the sending mark from which a call does not begin any more: its process was held (stopped, swapped out),
-its lease may be over, and somebody else may have decided about the job. A lease has at least that left at the mark as
-long as heartbeats come in time."""
+"""Seconds after the sending mark from which a call does not begin any more: its process was held (stopped, swapped
+out), its lease may be over, and somebody else may have decided about the job. As long as heartbeats come in time, a
+lease has at least that left at the mark."""
 NOTHING: Any = object()
 """Stands for the item of a job that `read` ended: there is nothing to write for it."""
 

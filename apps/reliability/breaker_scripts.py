@@ -50,7 +50,8 @@ end
 
 # ARGV: how long others wait at most for a probe, how many retries always go, their share of all calls; then for each
 # key its lease and the length of its slots; then for each call whether it is a retry (1, 0), how long it may take
-# (0: no longer than a lease), how many keys it has, and their numbers. Two numbers for each call: the wait (microseconds, 0 = go), and why (1 open, 2 no budget).
+# (0: no longer than a lease), how many keys it has, and their numbers. Two numbers for each call: the wait
+# (microseconds, 0 = go), and why (1 open, 2 no budget).
 # A call goes through all of its breakers or leaves no trace in any.
 ADMIT = Script(
     _WINDOW
