@@ -19,6 +19,8 @@ EXPLAINING_DATABASE = frozenset(
 EXPLAINING_NETWORK = frozenset({"refuse_telegram"})
 REDIS_BACK = 2.0
 """Seconds after which every process asks Redis again: its time-out, and the second in which it leaves it alone."""
+WAKING = 2.0
+"""Seconds in which a worker that was held does what it had decided before; its time-outs are over when it wakes."""
 MOMENT = 0.5
 """Seconds between bytes that a proxy swallowed and the call that they belonged to."""
 LOSING_REDIS = frozenset({"flushall", "purge_broker", "kill_redis", "client_kill"})
@@ -83,7 +85,7 @@ class Disturbances:
                 return str(span)
             if span.kind in EXPLAINING_DATABASE and span.touches(begun, end):
                 return str(span)
-            if span.kind == "stop_worker" and span.target == sender and span.touches(begun, end):
+            if span.kind == "stop_worker" and span.target == sender and span.touches(begun - WAKING, end):
                 return str(span)
         if any(begun - MOMENT <= at <= over + MOMENT for at in self.swallowed):
             return "a half-open connection"
@@ -94,6 +96,17 @@ class Disturbances:
             if span.target == "postgres" and span.touches(begun, end):
                 return str(span)
         return ""
+
+    def woke_up_to(self, begun: float, sender: str, since: float) -> bool:
+        """Whether the sender of a call had been held since before `since` and just woke: the moment between the last
+        check and the first byte, which no fence closes."""
+        return any(
+            span.kind == "stop_worker"
+            and span.target == sender
+            and span.begin <= since
+            and begun - WAKING <= span.end <= begun
+            for span in self.faults
+        )
 
     def stopped(self, sender: str, begin: float, end: float) -> bool:
         """Whether this program was held in that time: it may do later what it had decided before."""

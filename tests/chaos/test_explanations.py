@@ -71,6 +71,31 @@ def test_a_worker_that_was_held(records):
     assert records.broken() == set()
 
 
+def test_a_worker_that_woke_up_to_a_send_it_had_decided_on(records):
+    """Between the mark and the socket: it was held, another one sent, then it sends too."""
+    records.fault("stop_worker", 5, 20, target="worker-send")
+    records.accepted(A0, at=1)
+    records.sent(A0, at=15, sender="worker-spare")
+    records.sent(A0, at=20.1)
+    assert records.broken() == set()
+
+
+def test_a_worker_that_woke_up_long_ago(records):
+    records.fault("stop_worker", 5, 20, target="worker-send")
+    records.accepted(A0, at=1)
+    records.sent(A0, at=15, sender="worker-spare")
+    records.sent(A0, at=26)
+    assert records.broken() == {"twice_send_again"}
+
+
+def test_even_a_worker_that_woke_up_may_not_send_again_where_a_person_is_asked(records):
+    records.fault("stop_worker", 5, 20, target="worker-send")
+    records.accepted(ASK0, at=1)
+    records.sent(ASK0, at=15, sender="worker-spare")
+    records.sent(ASK0, at=20.1)
+    assert records.broken() == {"twice_ask_a_person"}
+
+
 def test_another_worker_that_was_held(records):
     records.fault("stop_worker", 10.5, 25, target="worker-chat")
     sent_twice(records)

@@ -65,7 +65,8 @@ def none_twice_where_a_person_is_asked(evidence: Evidence) -> Finding:
 
 
 def each_repetition_explained(evidence: Evidence) -> Finding:
-    """Where the account says send again: each delivery but the last must be one whose outcome nobody could know."""
+    """Where the account says send again: each delivery but the last must be one whose outcome nobody could know; or
+    the next one comes from a worker that was held between its last check and its call, and woke up to it."""
     broken, looked, explained = [], 0, 0
     for question, calls in evidence.deliveries.items():
         if calls[0].bot == "ask":
@@ -75,11 +76,15 @@ def each_repetition_explained(evidence: Evidence) -> Finding:
         broken += [
             f"{question.text}: sent again after {call}; then {', '.join(map(str, calls[place + 1 :]))}"
             for place, call in enumerate(calls[:-1])
-            if not evidence.unknown_because(call)
+            if not evidence.unknown_because(call) and not _woke_up_to(evidence, call, calls[place + 1])
         ]
     return Finding(
         "twice_send_again", "a duplicate only after a fault at that very send", broken, looked, explained
     )
+
+
+def _woke_up_to(evidence: Evidence, before: Call, after: Call) -> bool:
+    return evidence.disturbances.woke_up_to(after.begun, after.sender, since=before.begun)
 
 
 def duplicates(evidence: Evidence) -> dict[Question, list[Call]]:
