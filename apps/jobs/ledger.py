@@ -59,10 +59,14 @@ def claimed_by(text: str, parameters: Parameters) -> tuple[list[ClaimedJob], int
     return jobs, len(found)
 
 
-def claim_alone(queue: str) -> None:
-    """Until the end of this transaction nobody else that asks for it claims from `queue`."""
-    if connection.vendor == "postgresql":  # SQLite: a transaction has the database to itself
-        ask(statements().claim_alone, {"queue": queue})
+def claim_alone(queue: str) -> bool:
+    """Until the end of this transaction nobody else that asks for it claims from `queue`; False: somebody else does.
+
+    Nobody waits: a worker that is frozen in the middle of its claim would hold up the ledger threads of all others.
+    """
+    if connection.vendor != "postgresql":  # SQLite: a transaction has the database to itself
+        return True
+    return bool(ask(statements().claim_alone, {"queue": queue})[0][0])
 
 
 def in_flight(queue: str) -> int:

@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 LINGER = 0.02
 """Seconds in which the next batch gathers, where the last one had more than one job."""
+MOMENT = 0.05
+"""Seconds until it looks again where another worker was claiming from its queue."""
 
 
 class Lookout:
@@ -38,8 +40,8 @@ class Lookout:
         self._levels: set[int] = set()
         """The priorities seen here: with one only, a claim that is not full has taken everything."""
         self._ring = Ring()
-        self._slot_at = math.inf
-        """When it looks again by itself, because the queue's rate has a slot then (monotonic)."""
+        self._looks_at = math.inf
+        """When it looks again because of what all workers share: the next slot of a rate, their turns to claim."""
         self._no_room = False
         """The last claim was cut short by what all workers together may have in flight."""
 
@@ -120,17 +122,18 @@ class Lookout:
         if slots < free:
             line.give_back(free - slots)
             line.behind = True
-            self._look_at_slot(wait)
+            self._look_in(wait)
         return slots
 
-    def _look_at_slot(self, wait: float) -> None:
+    def _look_in(self, wait: float) -> None:
+        """Look again by itself, unless it does sooner."""
         at = time.monotonic() + wait
-        if at < self._slot_at - LINGER:  # sooner than known: a rate was raised, or slots came back
-            self._slot_at = at
-            self.line.crew.later(wait, self._slot_is_due)
+        if at < self._looks_at - LINGER:  # else known; sooner, where a rate was raised or slots came back
+            self._looks_at = at
+            self.line.crew.later(wait, self._moment_is_there)
 
-    def _slot_is_due(self) -> None:
-        self._slot_at = math.inf
+    def _moment_is_there(self) -> None:
+        self._looks_at = math.inf
         self.wake()
 
     def _look_on(self, seen: int, full: bool) -> bool:
@@ -162,5 +165,7 @@ class Lookout:
         # Where a place has been missing, whoever asks first must not get them all.
         claim = self._ring.claim if line.behind else ledger.claim
         with line.crew.throttle.room(line.task.queue, places) as room:
-            self._no_room = room < places  # then whoever ends a job looks again
+            self._no_room = room is None or room < places  # then whoever ends a job looks again
+            if room is None:
+                self._look_in(MOMENT)
             return claim(line.task.name, places=room, worker=line.crew.worker_id) if room else ([], 0)

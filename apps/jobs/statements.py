@@ -107,7 +107,7 @@ class Statements:
             WHERE j.id = %(id)s AND j.status IN {WAITING} AND j.run_at <= {d.now} AND {HEAD}
             RETURNING {CLAIMED_COLUMNS}, {times}"""
 
-        self.claim_alone = "SELECT pg_advisory_xact_lock(hashtext('switchboard:' || %(queue)s))"
+        self.claim_alone = "SELECT pg_try_advisory_xact_lock(hashtext('switchboard:' || %(queue)s))"
         self.in_flight = "SELECT count(*) FROM jobs_job WHERE status = 'processing' AND queue = %(queue)s"
 
         self.suspects = f"""

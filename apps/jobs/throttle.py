@@ -5,8 +5,8 @@
 
 1. Before a claim a line takes its slots from the shared limiter (GCRA). Where none is free it looks again when the next
    one is; the jobs stay where they are, in their order, and spend nothing. Slots that found no job go back.
-2. A concurrency is counted where the jobs are: the claims of that queue go one after the other, and each takes no more
-   than what is left.
+2. A concurrency is counted where the jobs are: one claim of that queue at a time, which takes no more than what is
+   left. Who comes in between looks again a moment later.
 
 Rates are kept by Redis; while it is away they are not. A concurrency is kept by the database, always.
 """
@@ -78,15 +78,16 @@ class Throttle:
             limiter.give_back(_limit(queue, bounds.rate), unused)
 
     @contextmanager
-    def room(self, queue: str, places: int) -> Iterator[int]:
-        """Claim inside: how many of `places` fit under the queue's concurrency, with nobody else claiming meanwhile."""
+    def room(self, queue: str, places: int) -> Iterator[int | None]:
+        """Claim inside: how many of `places` fit under the queue's concurrency, with nobody else claiming meanwhile;
+        None: somebody else is claiming."""
         bounds = self.of(queue)
         if bounds is None or bounds.concurrency is None:
             yield places
             return
         with transaction.atomic():
-            ledger.claim_alone(queue)
-            yield max(0, min(places, bounds.concurrency - ledger.in_flight(queue)))
+            alone = ledger.claim_alone(queue)
+            yield max(0, min(places, bounds.concurrency - ledger.in_flight(queue))) if alone else None
 
 
 def bounds_of(queue: str, state: QueueState | None) -> Bounds:

@@ -9,7 +9,7 @@ from apps.jobs import ledger
 from apps.jobs.models import Job, QueueState
 from apps.jobs.queue import Queue, per_second
 from apps.jobs.throttle import Bounds, Throttle, bounds_of
-from apps.reliability import limiter
+from apps.reliability import limiter, patience
 from apps.reliability.limiter import Limit
 from tests.factories.jobs import JobFactory
 from tests.jobs.test_lines import Crew, in_flight, rung
@@ -106,6 +106,25 @@ class TestConcurrency:
     def test_nothing_is_handed_over_past_it(self, crew):
         assert not limited(crew, concurrency=5).reserve()
 
+    @pytest.mark.postgres
+    @pytest.mark.django_db(transaction=True)
+    def test_nobody_waits_for_another_who_is_claiming(self, second, crew, monkeypatch):
+        """A worker may be frozen in the middle of its claim. Its turn over, the others look by themselves."""
+        monkeypatch.setattr("apps.jobs.line.connection.close", lambda: None)
+        line = limited(crew, concurrency=2)
+        JobFactory()
+        second.begin()
+        assert second.do(ledger.claim_alone, QUEUE)
+        with patience.of(5):
+            line.wake()
+            crew.turn()
+        assert (in_flight(), line.in_flight) == (0, 0)
+        assert [work for work, _ in crew.delayed] == [line.lookout._moment_is_there]
+        second.commit()
+        crew.work, crew.delayed = crew.delayed, []
+        crew.turn()
+        assert (in_flight(), line.in_flight) == (1, 1)
+
 
 class TestRate:
     def test_as_many_as_there_are_slots_and_the_rest_waits_untouched(self, crew, monkeypatch):
@@ -118,7 +137,7 @@ class TestRate:
         assert in_flight() == 2
         waiting = Job.objects.filter(status="pending")
         assert [(job.attempts, job.fence) for job in waiting] == [(0, 0)] * 3
-        assert [work for work, _ in crew.delayed] == [line.lookout._slot_is_due]  # and only once
+        assert [work for work, _ in crew.delayed] == [line.lookout._moment_is_there]  # and only once
         line.wake()
         crew.turn()
         assert len(crew.delayed) == 1
@@ -176,7 +195,7 @@ class TestTake:
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_at_once_don_t_exceed_a_concurrency(second, third):
-    """Both see one place; the second to ask waits until the first has claimed."""
+    """Both see one place; the second to ask has to come again, and then it is taken."""
     QueueState.objects.create(queue=QUEUE, concurrency=1)
     for _ in range(3):
         JobFactory()
@@ -186,11 +205,10 @@ def test_two_workers_at_once_don_t_exceed_a_concurrency(second, third):
 
     def claim(throttle):
         with throttle.room(QUEUE, 10) as room:
-            return len(ledger.claim("test.script", places=room, worker=1)[0]) if room else 0
+            return room, len(ledger.claim("test.script", places=room, worker=1)[0]) if room else 0
 
     second.begin()
-    assert second.do(claim, theirs) == 1
-    waiting = third.start(claim, mine)
-    third.waits()
+    assert second.do(claim, theirs) == (1, 1)
+    assert third.do(claim, mine) == (None, 0)
     second.commit()
-    assert waiting.result(20) == 0
+    assert third.do(claim, mine) == (0, 0)
