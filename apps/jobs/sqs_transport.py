@@ -22,6 +22,7 @@ from botocore.config import Config
 from kombu.asynchronous.aws.sqs.connection import AsyncSQSConnection
 from kombu.asynchronous.http import get_client
 from kombu.transport import SQS
+from kombu.transport.SQS.exceptions import UndefinedQueueException
 
 from apps.reliability.redaction import redact_text
 
@@ -111,6 +112,11 @@ class Channel(SQS.Channel):
 
     def _size(self, queue: str) -> int:
         return 0
+
+    def _new_queue(self, queue: str, **more: Any) -> Any:
+        if queue.endswith(".pidbox") or queue.startswith("celeryev"):
+            raise UndefinedQueueException("SQS carries no remote control and no events (docs/brokers.md)")
+        return super()._new_queue(queue, **more)
 
 
 class Transport(SQS.Transport):

@@ -1,10 +1,14 @@
-"""Brokers of one's own."""
+"""Brokers of one's own, started when a test first asks for them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.brokers.brokers import NAMES, Broker, make
+from tests.brokers.site import Site
+from tests.fakes.witness import Witness
 from tests.servers.sqs import SqsServer
+from tests.servers.switchboard import Worker
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +27,87 @@ def on_sqs(sqs_server: SqsServer, settings) -> SqsServer:
     settings.BROKER_IS_SQS = True
     settings.SQS_QUEUES = {name: sqs_server.env["SQS_QUEUE_PREFIX"] + name for name in settings.QUEUES}
     return sqs_server
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "site" in metafunc.fixturenames:
+        metafunc.parametrize("broker_name", NAMES, scope="session")
+
+
+class Brokers:
+    """The servers, each started when a test first asks for it and kept for the session."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Broker] = {}
+
+    def get(self, name: str) -> Broker:
+        if name not in self._made:
+            self._made[name] = make(name)
+        return self._made[name]
+
+    def close(self) -> None:
+        for broker in self._made.values():
+            broker.remove()
+
+
+@pytest.fixture(scope="session")
+def brokers() -> Iterator[Brokers]:
+    made = Brokers()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def witness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Witness]:
+    with Witness(tmp_path_factory.mktemp("witness")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def whole_site(
+    brokers: Brokers, witness: Witness, broker_name: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    directory = tmp_path_factory.mktemp(f"site-{broker_name}")
+    made = Site(brokers.get(broker_name), f"sqlite:///{directory / 'db.sqlite3'}", directory, witness)
+    made.prepare()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def site(whole_site: Site) -> Iterator[Site]:
+    yield whole_site
+    whole_site.tidy()
+
+
+@pytest.fixture(scope="class")
+def worker(whole_site: Site) -> Iterator[Worker]:
+    """One worker for all tests of a class."""
+    with whole_site.worker("one") as found:
+        yield found
+
+
+FIGURE = "broker figure"
+
+
+@pytest.fixture
+def figure(
+    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> Callable[[str], None]:
+    """Say a measured figure; all of them are printed at the end of the run."""
+    return lambda text: record_property(FIGURE, f"{request.node.name}: {text}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    said = [
+        value
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, value in report.user_properties
+        if name == FIGURE
+    ]
+    if said:
+        terminalreporter.section("broker figures")
+        for line in said:
+            terminalreporter.line(line)

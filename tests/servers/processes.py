@@ -98,6 +98,11 @@ class Process:
         if self.alive:
             os.kill(self.pid, number)
 
+    def signal_group(self, number: int) -> None:
+        """As `signal`, to everything that it has started as well."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
     def kill9(self) -> float:
         """Kill and reap; returns the moment (`time.time()`) of the kill."""
         moment = time.time()

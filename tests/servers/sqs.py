@@ -4,6 +4,7 @@ A call that waits for a message waits as AWS's does. Not like AWS: a start is an
 queues anew that were there.
 """
 
+import os
 import shutil
 import signal
 import sys
@@ -27,7 +28,9 @@ PREFIX = "tests-"
 class SqsServer:
     """`env` is what a process of ours needs to use it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, let_in: int | None = None) -> None:
+        """`let_in`: how many calls need no permission; those after them are judged by IAM's policies."""
+        self._moto_env = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": str(let_in)} if let_in else None
         self.directory = Path(tempfile.mkdtemp(prefix="sbsq"))
         self.log = self.directory / "log"
         self.port = free_port()
@@ -57,7 +60,7 @@ class SqsServer:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
-        self._process = Process(command, log=self.log)
+        self._process = Process(command, log=self.log, env=self._moto_env)
         wait_until(lambda: accepts(self.port), 60, f"moto to answer\n{tail(self.log)}")
         for name, attributes in self._made.items():
             self.client.create_queue(QueueName=name, Attributes=attributes)
