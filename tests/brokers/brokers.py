@@ -17,6 +17,7 @@ from tests.servers.processes import Process
 from tests.servers.rabbitmq import RabbitServer
 from tests.servers.redis import EmbeddedServer, RedisServer
 from tests.servers.sqs import PREFIX, REGION, SqsServer
+from tests.waiting import wait_until
 
 NAMES = ("embedded", "redis", "rabbitmq", "sqs")
 
@@ -82,9 +83,12 @@ class Broker(ABC):
     def left_over(self, queue: str) -> int:
         """Bells that it would deliver, now or later, when no worker lives."""
 
+    @abstractmethod
     def flush(self, queues: Iterable[str]) -> None:
-        for queue in queues:
-            self.take(queue)
+        """Throw away all that is in these queues, and all bell keys."""
+
+    def let_polls_end(self) -> None:  # noqa: B027 - only SQS keeps them
+        """Until no worker that has ended still waits for a bell here."""
 
     @abstractmethod
     def remove(self) -> None: ...
@@ -238,9 +242,13 @@ class SqsBroker(Broker):
         return sum(int(found["Attributes"][name]) for name in counts)
 
     def flush(self, queues: Iterable[str]) -> None:
-        super().flush(queues)
+        for queue in queues:
+            self.server.client.purge_queue(QueueUrl=self.server.address(queue))
         with redis.Redis.from_url(self.redis_url) as client:
             client.flushall()
+
+    def let_polls_end(self) -> None:
+        wait_until(lambda: not self.server.abandoned_polls(), 40, "the polls of dead workers to end")
 
     def remove(self) -> None:
         self.wake_up()

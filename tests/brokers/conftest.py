@@ -83,6 +83,7 @@ def site(whole_site: Site) -> Iterator[Site]:
 @pytest.fixture(scope="class")
 def worker(whole_site: Site) -> Iterator[Worker]:
     """One worker for all tests of a class."""
+    whole_site.broker.let_polls_end()
     with whole_site.worker("one") as found:
         yield found
 

@@ -104,14 +104,10 @@ class TestWithAWorker:
         assert site.marks(run) == [0]
 
     def test_a_silent_broker_holds_nobody_up(self, site, worker):
-        site.hand.bells()
+        site.hand.bells()  # it is there
         site.broker.fall_silent()
         try:
-            run = site.make()
-            bells = site.hand.bells()
-            assert bells["begun"] > bells["ended"], (
-                "the ringer waits for the broker; who made the job did not"
-            )
+            run = site.make()  # it answers, whatever the ringer's thread waits for
             site.ledger.settled(60)
             assert site.marks(run) == [0]
         finally:
@@ -178,6 +174,8 @@ class TestWithAWorker:
 
 class TestEndings:
     def test_a_killed_workers_bell_is_not_delivered_again(self, site):
+        site.broker.let_polls_end()
+        site.broker.flush([GOOD])
         site.witness.behave("mark", hold=True)
         with site.worker("killed") as killed:
             before = len(site.heard())
