@@ -113,7 +113,7 @@ check: lint types wiring test chaos-ci  ## everything that must be green: lint, 
 
 .PHONY: audit
 audit: setup  ## known holes in what we depend on (asks the package index)
-	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.txt
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.txt -r requirements-sqs.txt
 
 # --- tests ----------------------------------------------------------------------------------------------------
 # 1. everything on SQLite and the server in the box; 2. again on TEST_DATABASE_URL and TEST_REDIS_URL, where they are
