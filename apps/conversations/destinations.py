@@ -87,7 +87,10 @@ def services_of(customer_id: int) -> set[str]:
 
 
 def _account_id(name: str) -> UUID | None:
+    """None for what is no account's, and for other spellings of an account's name: they are no breakers."""
+    kind, _, text = name.partition(":")
     try:
-        return None if name.startswith("service:") else UUID(name.rpartition(":")[2])
+        found = None if kind == "service" else UUID(text)
     except ValueError:
         return None
+    return found if str(found) == text else None

@@ -103,6 +103,14 @@ def test_others_breakers_do_not_exist(caller):
         assert reset(caller, name).status_code == 404, name
 
 
+def test_a_name_that_only_looks_like_that_of_ones_own_account_is_none(caller):
+    broken(name_of(caller))
+    own = str(caller.account.public_id)
+    for name in (f"channel:{own.upper()}", f"channel:{own.replace('-', '')}", f"channel:x:{own}"):
+        assert reset(caller, name).status_code == 404, name
+    assert breaker.state(name_of(caller)).state is State.OPEN
+
+
 def test_a_providers_breaker_is_the_operators(caller):
     broken("service:chat:widget")
     answer = reset(caller, "service:chat:widget")
