@@ -148,6 +148,10 @@ chaos: setup  ## ten minutes of faults for each set-up; CHAOS_SECONDS=, SEED=, S
 	$(BIN)/python -m chaos $(if $(CHAOS_SECONDS),--seconds $(CHAOS_SECONDS)) $(if $(SEED),--seed $(SEED)) \
 	    $(if $(SETUPS),--setups $(SETUPS)) $(CHAOS_ARGS)
 
+.PHONY: chaos-mutations
+chaos-mutations: setup  ## one promise broken at a time: the checker must notice each; MUTATION_ARGS="--deep --write" asks the state machine too
+	$(BIN)/python -m chaos.mutations $(MUTATION_ARGS)
+
 .PHONY: chaos-ci
 chaos-ci: setup  ## a minute of faults on all set-ups side by side, the same ones each time
 	$(BIN)/python -m chaos --profile ci $(CHAOS_ARGS)

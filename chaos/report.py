@@ -1,4 +1,4 @@
-"""The table of docs/reliability.md, made from the results that are kept in docs/chaos/*.json.
+"""The tables of docs/reliability.md, made from the results that are kept in docs/chaos/*.json.
 
 python -m chaos.report            write it
 python -m chaos.report --check    exit status 1 when it is stale
@@ -14,12 +14,14 @@ from tests.servers.setups import NAMES
 
 PAGE = REPOSITORY / "docs/reliability.md"
 KEPT = REPOSITORY / "docs/chaos"
-BEGIN, END = "<!-- chaos: begin -->", "<!-- chaos: end -->"
+MUTATIONS = "mutations.json"
+BEGIN, END = "<!-- {name}: begin -->", "<!-- {name}: end -->"
 
 
 def results() -> list[dict[str, Any]]:
     """The kept runs, by set-up."""
-    found = [json.loads(path.read_text()) for path in sorted(KEPT.glob("*.json"))]
+    kept = [path for path in sorted(KEPT.glob("*.json")) if path.name != MUTATIONS]
+    found = [json.loads(path.read_text()) for path in kept]
     return sorted(found, key=lambda one: NAMES.index(one["setup"]))
 
 
@@ -71,13 +73,36 @@ def _list(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {number}" for name, number in counts.items()) or "none"
 
 
+def mutations() -> str:
+    """Markdown: what was broken on purpose, and what turned red (`python -m chaos.mutations --deep --write`)."""
+    if not (KEPT / MUTATIONS).exists():
+        return "No result is kept yet: `python -m chaos.mutations --deep --write` makes one."
+    found = json.loads((KEPT / MUTATIONS).read_text())
+    lines = [
+        "| broken on purpose | play | turned red | after | by the state machine |",
+        "|---|---|---|---|---|",
+    ]
+    for one in found["mutations"]:
+        red = ", ".join([f"**{one['caught_by'] or 'nothing'}**", *one["others"]])
+        machine = f"{one['machine']}, {one['machine_seconds']:.0f} s" if one["machine"] else "–"
+        lines.append(f"| {one['broken']} | {one['play']} | {red} | {one['seconds']:.0f} s | {machine} |")
+    whole = "green" if found["whole_system_green"] else "RED"
+    where = (
+        f"commit {found['commit']}, load average {found['load_average'][0]}, {found['processors']} processors"
+    )
+    return "\n".join([*lines, "", f"Nothing broken: every play {whole} ({where})."])
+
+
 def page(text: str) -> str:
-    """The page with its table anew. Raises ValueError where it has no place for one."""
-    before, found, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (found and end):
-        raise ValueError(f"{PAGE} lacks {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{table(results())}\n{END}{after}"
+    """The page with its tables anew. Raises ValueError where it has no place for one."""
+    for name, fresh in (("chaos", table(results())), ("mutations", mutations())):
+        begin, end = BEGIN.format(name=name), END.format(name=name)
+        before, found, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not (found and closed):
+            raise ValueError(f"{PAGE} lacks {begin} and {end}")
+        text = f"{before}{begin}\n{fresh}\n{end}{after}"
+    return text
 
 
 def main() -> int:

@@ -261,7 +261,7 @@ def start(queues: Iterable[str]) -> None:
                 raise
             log.warning("crew_waits", error=str(error).strip(), again_in=AGAIN_SECONDS)
             connection.close()
-            time.sleep(AGAIN_SECONDS)
+            threading.Event().wait(AGAIN_SECONDS)
         else:
             _crew = crew
 

@@ -102,10 +102,9 @@ def tasks_with_due_jobs(tasks: Sequence[str]) -> list[str]:
     return [task for (task,) in rows]
 
 
-def mark_sending(jobs: Sequence[ClaimedJob], *, worker: int) -> set[int]:
-    """Mark these as about to be called; return the ids that are still ours and under a lease that holds."""
-    text = statements().mark_sending
-    return {job_id for (job_id,) in ask(text, {"pairs": _pairs(jobs), "worker": worker})}
+def mark_sending(jobs: Sequence[ClaimedJob], *, worker: int) -> set[tuple[int, int]]:
+    """Mark these as about to be called; return the keys that are still ours and under a lease that holds."""
+    return set(ask(statements().mark_sending, {"pairs": _pairs(jobs), "worker": worker}))
 
 
 def complete(jobs: Sequence[ClaimedJob]) -> set[tuple[int, int]]:

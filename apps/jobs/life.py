@@ -124,7 +124,7 @@ def mark(ready: Sequence[Ready], *, worker: int) -> list[Ready]:
     ours = ledger.mark_sending(to_mark, worker=worker)
     for one in ready:
         one.marked_at = asked_at if one.marked else None
-    return [one for one in ready if not one.marked or one.job.id in ours]
+    return [one for one in ready if not one.marked or one.job.key in ours]
 
 
 def _held(ready: Ready) -> Outcome | None:

@@ -129,7 +129,7 @@ class Statements:
             WHERE (id, fence) IN {d.pairs} AND status = 'processing' AND worker_id = %(worker)s
               AND EXISTS (SELECT 1 FROM jobs_worker w WHERE w.id = %(worker)s AND w.ended_at IS NULL
                           AND w.lease_until > {d.now})
-            RETURNING id"""
+            RETURNING id, fence"""
 
         self.complete = f"""
             UPDATE jobs_job SET status = 'completed', attempts = attempts + 1, finished_at = {d.now},

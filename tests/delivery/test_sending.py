@@ -201,7 +201,7 @@ def test_after_a_worker_that_died_while_sending_the_account_decides(messenger, c
     [message] = outbound(conversation, "Hello")
     job = send(message)
     [mine] = claim(TASK, worker=worker.pk)
-    assert ledger.mark_sending([mine], worker=worker.pk) == {job.id}
+    assert ledger.mark_sending([mine], worker=worker.pk) == {mine.key}
     ledger.end_worker(worker.pk, how="dead")
     take_back_abandoned(me=0)
     expected = {"send_again": (("retry", ""), "pending"), "ask_person": (("failed", "unknown"), "failed")}[

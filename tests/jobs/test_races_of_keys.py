@@ -129,7 +129,7 @@ def test_a_send_does_not_begin_under_a_lease_that_is_over():
         cursor.execute("UPDATE jobs_worker SET lease_until = now() - interval '1 second'")
     assert ledger.mark_sending([mine], worker=worker.pk) == set()
     assert ledger.heartbeat(worker.pk, lease=12)
-    assert ledger.mark_sending([mine], worker=worker.pk) == {job.pk}
+    assert ledger.mark_sending([mine], worker=worker.pk) == {mine.key}
 
 
 def test_neither_heartbeat_nor_sweep_waits_for_a_group_that_is_being_finished(second):

@@ -15,6 +15,7 @@ from apps.jobs.models import PARKED, Job
 from apps.jobs.settling import settle
 from apps.jobs.sharing import Ring
 from apps.jobs.task import get_task
+from apps.jobs.throttle import Throttle
 from tests.factories.jobs import JobFactory, WorkerFactory, seconds_until_due, state
 from tests.waiting import wait_until
 
@@ -114,6 +115,7 @@ def test_a_claim_that_meets_an_uncommitted_one_of_its_lane_is_made_again_with_it
 
 class StubCrew:
     stopping = False
+    throttle = Throttle(["maintenance"])
     worker_id = 1
 
 

@@ -7,7 +7,7 @@ from django.utils import timezone
 from apps.jobs import ledger
 from apps.jobs.drain import drain
 from apps.jobs.enqueueing import enqueue
-from apps.jobs.life import DatabaseAway
+from apps.jobs.life import DatabaseAway, Ready, mark
 from apps.jobs.models import Job
 from apps.jobs.taking_back import take_back_abandoned
 from apps.reliability.errors import PermanentError, TransientError
@@ -33,6 +33,17 @@ def test_those_that_end_together_are_written_together(script):
     jobs = [JobFactory() for _ in range(5)]
     run(claim())
     assert script.groups == [[job.pk for job in jobs]]
+
+
+def test_of_two_claims_of_one_job_only_the_later_is_marked():
+    """A worker that was held for longer than its lease may claim its own job again."""
+    worker = WorkerFactory()
+    JobFactory()
+    [old] = claim(worker=worker.pk)
+    ledger.hand_back([old])
+    [new] = claim(worker=worker.pk)
+    ready = mark([Ready(one, {}, marked=True) for one in (old, new)], worker=worker.pk)
+    assert [one.job.fence for one in ready] == [new.fence]
 
 
 def test_one_that_cannot_be_written_is_alone_with_it_and_its_call_is_not_repeated(script):
