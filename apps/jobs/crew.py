@@ -21,7 +21,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from apps.jobs import bell, leases, ledger, life
+from apps.jobs import bell, leases, ledger, life, stopping
 from apps.jobs.claimed import ClaimedJob
 from apps.jobs.connections import drop_if_broken, is_away
 from apps.jobs.life import Ready
@@ -35,9 +35,6 @@ from apps.reliability import garbage, patience
 
 log = structlog.get_logger(__name__)
 
-FINISH_WITHIN = 5.0
-"""Seconds that a stopping worker gives calls which may be repeated, before it hands them back."""
-STOP_WITHIN = 20.0
 AGAIN_SECONDS = 1.0
 """Between two tries to enter the ledger while the database is away."""
 
@@ -183,38 +180,30 @@ class Crew:
 
     # --- stop ----------------------------------------------------------------------------------------
 
-    def stop(self) -> None:
-        """Claim no more, let sends finish, hand the rest back without spending an attempt. At most 20 s."""
-        with self._stop_once:
-            if self.stopped.is_set():
-                return
-            self.stopping = True
-            until = time.monotonic() + STOP_WITHIN
-            self._wait_empty(time.monotonic() + FINISH_WITHIN)
-            self.loop.call_soon_threadsafe(self._cancel_repeatable)
-            self._wait_empty(until)
-            self.stopped.set()
-            for line in self.lines.values():
-                if left := [flight.job for flight in list(line.flights.values()) if not flight.marked]:
-                    self.hand_back(line, left)
-            try:
-                if not any(line.flights for line in self.lines.values()):
-                    ledger.end_worker(self.worker_id, how="stopped")
-            except DatabaseError as error:
-                log.warning("goodbye_failed", error=str(error))
-            connection.close()
-            log.info("crew_stopped", worker=self.worker_id)
+    def stop(self) -> bool:
+        """Claim no more, let sends finish, hand the rest back (stopping.py). At most 20 s, and what the database takes.
 
-    def _cancel_repeatable(self) -> None:
+        False where calls still run.
+        """
+        with self._stop_once:
+            self.stopping = True
+            return self.stopped.is_set() or stopping.stop(self)
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._sweeper.quarantine.is_busy and not any(
+            line.in_flight for line in self.lines.values()
+        )
+
+    def end_quarantine(self) -> None:
+        self._sweeper.quarantine.close()
+
+    def cancel_repeatable(self) -> None:
+        """On the loop: cut off what may be repeated."""
         for line in self.lines.values():
             for flight in list(line.flights.values()):
                 if flight.begun is not None and not flight.marked and isinstance(flight.handle, asyncio.Task):
                     flight.handle.cancel()
-
-    def _wait_empty(self, until: float) -> None:
-        waiting = threading.Event()
-        while time.monotonic() < until and any(line.in_flight for line in self.lines.values()):
-            waiting.wait(0.05)
 
 
 def _sync_places(lines: Iterable[Line]) -> int:
@@ -253,7 +242,7 @@ def start(queues: Iterable[str]) -> None:
     crew = Crew(queues)
     if not crew.lines:
         return
-    while _crew is None:
+    while _crew is None and not stopping.leaving.is_set():
         try:
             crew.start()
         except Exception as error:
@@ -261,14 +250,9 @@ def start(queues: Iterable[str]) -> None:
                 raise
             log.warning("crew_waits", error=str(error).strip(), again_in=AGAIN_SECONDS)
             connection.close()
-            threading.Event().wait(AGAIN_SECONDS)
+            stopping.leaving.wait(AGAIN_SECONDS)
         else:
             _crew = crew
-
-
-def stop() -> None:
-    if _crew:
-        _crew.stop()
 
 
 def wake(task: str) -> bool:

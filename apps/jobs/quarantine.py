@@ -48,6 +48,11 @@ class Quarantine:
         self._child: subprocess.Popen[str] | None = None
         self._busy = threading.Lock()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a suspect runs: a worker that stops waits for it."""
+        return self._busy.locked()
+
     def feed(self) -> None:
         """Take one suspect after the other, in a thread of its own; returns at once."""
         if self._busy.locked() or ledger.next_suspect(list(self.crew.lines) or [""]) is None:
@@ -114,7 +119,7 @@ class Quarantine:
                 log.error("quarantine_no_child", code=self._child.poll())
                 self.close()
                 return None
-        return self._child
+        return None if self.crew.stopping else self._child
 
     def close(self) -> None:
         """End the child."""

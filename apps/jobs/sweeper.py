@@ -48,6 +48,10 @@ class Sweeper:
         self._next_round = 0.0
         self._orphans_likely = False
 
+    @property
+    def quarantine(self) -> Quarantine:
+        return self._quarantine
+
     def run(self) -> None:
         while not self._stopped.wait(TICK) and not self.crew.stopping:
             now = time.monotonic()
@@ -68,7 +72,6 @@ class Sweeper:
                 log.warning("sweep_failed", error=str(error))
             except Exception:
                 log.exception("sweep_broken")
-        self._quarantine.close()
         connection.close()
 
     def wake_due(self) -> None:

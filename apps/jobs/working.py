@@ -6,13 +6,12 @@ the worker with it. If it can't begin at all, the process ends: a worker without
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import structlog
 from celery.signals import celeryd_after_setup, celeryd_init, worker_shutdown, worker_shutting_down
 
-from apps.jobs import crew
+from apps.jobs import crew, stopping
 from apps.jobs.task import registry
 
 log = structlog.get_logger(__name__)
@@ -40,6 +39,7 @@ def _begin(instance: Any, **_: Any) -> None:
     queues = set(instance.app.amqp.queues.consume_from)
     if not any(task.queue in queues for task in registry().values()):
         return
+    stopping.hear()
     try:
         crew.start(queues)
     except Exception as error:
@@ -48,9 +48,8 @@ def _begin(instance: Any, **_: Any) -> None:
 
 
 def _begin_to_stop(**_: Any) -> None:
-    # In a thread: this runs in the signal's handler, and bells' runs return when their jobs have ended.
-    threading.Thread(target=crew.stop, name="stopping", daemon=True).start()
+    stopping.begin()
 
 
 def _stop(**_: Any) -> None:
-    crew.stop()
+    stopping.stop_and_leave()

@@ -38,8 +38,8 @@ class Answer:
 class Doors:
     """The doors of the web process at `url`."""
 
-    def __init__(self, house: Switchboard, url: str, run: str, database_url: str) -> None:
-        self.house, self.url, self.run = house, url, run
+    def __init__(self, house: Switchboard, url: str, run: str, database_url: str, process: Process) -> None:
+        self.house, self.url, self.run, self.process = house, url, run, process
         self.ledger = Ledger(database_url)
         self._number = 0
         begun = self._post("/api/v1/widget/conversations", {"chatbot": house.seeded["library"]})
@@ -158,6 +158,6 @@ def doors(house: Switchboard, run: str, *, seen_at: str = "", **env: str) -> Ite
 
     try:
         wait_until(answers, 60, "the doors to open")
-        yield Doors(house, f"http://127.0.0.1:{port}", run, seen_at or house.setup.database_url)
+        yield Doors(house, f"http://127.0.0.1:{port}", run, seen_at or house.setup.database_url, process)
     finally:
         process.sweep_away()

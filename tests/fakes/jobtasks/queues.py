@@ -16,7 +16,7 @@ QUEUES = {
         Queue(
             name="survival-good",
             why="the neighbours that must not suffer",
-            tasks=("survival.neighbour",),
+            tasks=("survival.neighbour", "survival.sits"),
             line="survival",
             in_flight=200,
             longest_age=None,

@@ -1,5 +1,6 @@
 """A task that kills its process, one that never ends, a neighbour that behaves, and a plain Celery task."""
 
+import asyncio
 import os
 import threading
 from typing import Any
@@ -40,6 +41,17 @@ class Neighbour(JobTask):
     async def call(self, item: dict[str, Any]) -> dict[str, Any]:
         await post("/mark", {"who": "neighbour", "pid": os.getpid(), **item}, timeout=290)
         return {}
+
+
+class Sits(JobTask):
+    """A call in a thread that takes a minute, as a slow library would."""
+
+    name, queue = "survival.sits", "survival-good"
+    time_limit = 120
+
+    def call(self, item: dict[str, Any]) -> None:
+        asyncio.run(post("/mark", {"who": "sits", "pid": os.getpid(), **item}, timeout=10))
+        threading.Event().wait(60)
 
 
 @shared_task(name="survival.plain_sum", ignore_result=False)
