@@ -31,7 +31,9 @@ def on_sqs(sqs_server: SqsServer, settings) -> SqsServer:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "site" in metafunc.fixturenames:
-        metafunc.parametrize("broker_name", NAMES, scope="session")
+        # One xdist process for each broker (--dist loadgroup), so that its servers are started once.
+        groups = [pytest.param(name, marks=pytest.mark.xdist_group(f"broker-{name}")) for name in NAMES]
+        metafunc.parametrize("broker_name", groups, scope="session")
 
 
 class Brokers:

@@ -15,7 +15,7 @@ from tests.servers.sqs import SECRET
 from tests.servers.switchboard import ENCRYPTION_KEY, SECRET_KEY
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.survival, pytest.mark.service, pytest.mark.xdist_group("brokers")]
+pytestmark = [pytest.mark.survival, pytest.mark.service]
 
 PLANTED = "planted-in-a-payload-7f3a"
 MOST_SECONDS_TO_STOP = 25

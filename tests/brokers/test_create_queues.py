@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
+from kombu import Connection, Queue
 
 from apps.operations.brokers import sqs
 from apps.operations.doctor import broker
@@ -176,7 +177,8 @@ class TestRabbit:
         nowhere = urlsplit(rabbit_url)._replace(path="/no-such-host").geturl()
         told = self.create(nowhere, child_environment)
         assert told.returncode == 1
-        assert "virtual host" in told.stderr
+        assert "User, password and virtual host of BROKER_URL" in told.stderr
+        assert "Traceback" not in told.stderr
         assert "guest:guest" not in told.stderr
 
     @pytest.mark.django_db
@@ -184,4 +186,20 @@ class TestRabbit:
         told = self.create("amqp://me:planted-pw@127.0.0.1:1//", child_environment)
         assert told.returncode == 1
         assert "Is RabbitMQ running" in told.stderr
+        assert "Traceback" not in told.stderr
         assert "planted-pw" not in told.stderr
+
+    @pytest.mark.django_db
+    def test_a_queue_of_another_kind(self, rabbit_url, child_environment):
+        with Connection(rabbit_url) as connection:
+            channel = connection.channel()
+            Queue("outgoing-messages")(channel).delete()
+            Queue("outgoing-messages", durable=True, max_length=7)(channel).declare()
+            try:
+                told = self.create(rabbit_url, child_environment)
+            finally:
+                with Connection(rabbit_url) as again:
+                    Queue("outgoing-messages")(again.channel()).delete()
+        assert told.returncode == 1
+        assert "rabbitmqctl delete_queue outgoing-messages" in told.stderr
+        assert "Traceback" not in told.stderr

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from amqp.exceptions import AccessRefused, AMQPError, NotAllowed, PreconditionFailed
 from celery import current_app
 from django.conf import settings
+from kombu.exceptions import OperationalError
 
 from apps.operations.brokers import sqs
 from apps.operations.brokers.errors import BrokerError
@@ -44,18 +45,20 @@ def _declare_all() -> Iterator[str]:
             for queue in current_app.amqp.queues.values():
                 queue(channel).declare()
                 yield f"{queue.name}: is there"
-    except PreconditionFailed as error:
-        advice = (
-            f"The queue was made by somebody else, as another kind: when it is empty, `rabbitmqctl delete_queue "
-            f"{queue.name if queue else ''}` and come back. The work is in the database, not there."
+    except (AMQPError, OSError, OperationalError) as error:
+        # kombu hides what happened while connecting behind an error of its own.
+        raise _refusal(error.__cause__ or error, queue.name if queue else "") from None
+
+
+def _refusal(error: BaseException, queue: str) -> BrokerError:
+    said = redact_text(f"{type(error).__name__}: {error}")
+    if isinstance(error, PreconditionFailed):
+        return BrokerError(
+            said,
+            "The queue was made by somebody else, as another kind: when it is empty, `rabbitmqctl delete_queue "
+            f"{queue}` and come back. The work is in the database, not there.",
         )
-        raise BrokerError(_said(error), advice) from None
-    except (AccessRefused, NotAllowed) as error:
+    if isinstance(error, AccessRefused | NotAllowed):
         advice = "User, password and virtual host of BROKER_URL; docs/brokers.md has the permissions."
-        raise BrokerError(_said(error), advice) from None
-    except (AMQPError, OSError) as error:
-        raise BrokerError(_said(error), "Is RabbitMQ running, and is BROKER_URL right?", away=True) from None
-
-
-def _said(error: Exception) -> str:
-    return redact_text(f"{type(error).__name__}: {error}")
+        return BrokerError(said, advice)
+    return BrokerError(said, "Is RabbitMQ running, and is BROKER_URL right?", away=True)
