@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import structlog
 from django.db import transaction
 
 from apps.jobs import ledger
@@ -26,6 +27,8 @@ from apps.jobs.models import QueueState
 from apps.jobs.queue import page, per_second
 from apps.reliability import limiter
 from apps.reliability.limiter import Limit
+
+log = structlog.get_logger(__name__)
 
 REFRESH = 2.0
 """Seconds after which a change in the admin holds everywhere."""
@@ -95,7 +98,13 @@ def bounds_of(queue: str, state: QueueState | None) -> Bounds:
     on_page = page(queue)
     rate = (state and state.rate) or on_page.rate
     concurrency = (state and state.concurrency) or on_page.concurrency
-    return Bounds(per_second(rate) if rate else None, concurrency)
+    try:
+        return Bounds(per_second(rate) if rate else None, concurrency)
+    except ValueError as error:  # a row that the admin's form has not seen; no reason to stop the queue
+        log.error(
+            "queue_rate_unreadable", queue=queue, error=str(error), hint="set it in the admin: Queue limits"
+        )
+        return Bounds(None, concurrency)
 
 
 def _limit(queue: str, rate: float) -> Limit:

@@ -56,6 +56,11 @@ def test_what_an_operator_sets_takes_the_place_of_the_page(settings):
     assert bounds_of("q", QueueState(queue="q", concurrency=2)) == Bounds(10.0, 2)
 
 
+def test_a_rate_that_nobody_can_read_stops_no_queue(settings):
+    settings.QUEUES = {"q": Queue("q", "why", (), "line", 1, None)}
+    assert bounds_of("q", QueueState(queue="q", rate="many", concurrency=2)) == Bounds(None, 2)
+
+
 def test_a_change_holds_after_a_moment_without_a_restart(monkeypatch):
     now = time.monotonic()
     monkeypatch.setattr("apps.jobs.throttle.time.monotonic", lambda: now)
