@@ -49,6 +49,7 @@ def measure(site, jobs: int) -> tuple[list[float], list[float]]:
         site.make()
         (bell,) = wait_until(lambda before=before: site.heard()[before:], 30, "a bell", interval=0.005)
         site.ledger.settled(30)
+        site.wait_answered()
         heard.append((bell["at"] - began) * 1000)
         query = "SELECT (julianday(started_at) - julianday(created_at)) * 86400000 AS ms FROM jobs_job"
         claimed.append(float(site.ledger.one(f"{query} ORDER BY id DESC LIMIT 1")))

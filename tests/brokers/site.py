@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import redis
+
+from apps.jobs import bell
 from tests.brokers.brokers import Broker
 from tests.fakes.witness import Witness
 from tests.servers.processes import REPOSITORY, Process, tail
@@ -155,7 +158,13 @@ class Site:
         self.ledger.wait_until(
             lambda: len(self.heard()) > more_than, deadline, f"more than {more_than} bells\n{self.logs()}"
         )
+        self.wait_answered()
         return self.heard()
+
+    def wait_answered(self) -> None:
+        """Until the next job rings: while a bell is on its way, others are not rung."""
+        with redis.Redis.from_url(self.home.env["REDIS_URL"]) as client:
+            wait_until(lambda: not client.exists(bell.KEY + NEIGHBOUR), 30, "the bell to be answered")
 
     def logs(self) -> str:
         return "\n".join(tail(log, 12) for log in self.home.directory.glob("*.log"))
