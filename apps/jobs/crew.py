@@ -165,18 +165,23 @@ class Crew:
         return any(line.flights for line in self.lines.values())
 
     def _heartbeat(self) -> None:
-        patience.of_this_thread(patience.LEASE)
-        while self._time_to_beat():
-            try:
-                drop_if_broken()
-                if not ledger.heartbeat(self.worker_id, lease=leases.LEASE) and not self.stopped.is_set():
-                    # We were declared gone (stopped for longer than the lease). The fence keeps our old
-                    # jobs from writing; new ones are claimed under a new name.
-                    was, self.worker_id = self.worker_id, leases.register(self.queues)
-                    log.warning("lease_lost", was=was, now=self.worker_id)
-            except Exception as error:  # whatever it is: a thread that ends here costs the worker its lease
-                connection.close()
-                log.warning("heartbeat_failed", error=str(error))
+        with patience.of(patience.LEASE):
+            while self._time_to_beat():
+                try:
+                    self._beat()
+                except (
+                    Exception
+                ) as error:  # whatever it is: a thread that ends here costs the worker its lease
+                    connection.close()
+                    log.warning("heartbeat_failed", error=str(error))
+
+    def _beat(self) -> None:
+        drop_if_broken()
+        if not ledger.heartbeat(self.worker_id, lease=leases.LEASE) and not self.stopped.is_set():
+            # We were declared gone (stopped for longer than the lease). The fence keeps our old jobs from writing; new
+            # ones are claimed under a new name.
+            was, self.worker_id = self.worker_id, leases.register(self.queues)
+            log.warning("lease_lost", was=was, now=self.worker_id)
 
     # --- stop ----------------------------------------------------------------------------------------
 

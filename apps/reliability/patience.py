@@ -43,11 +43,6 @@ def by_default(limit: float | None) -> None:
     _default = limit
 
 
-def of_this_thread(limit: float) -> None:
-    """From now on this thread waits so many seconds."""
-    _local.seconds = limit
-
-
 @contextmanager
 def of(limit: float) -> Iterator[None]:
     """In this block this thread waits so many seconds."""
