@@ -72,6 +72,13 @@ def show(found: dict[str, Any]) -> bool:
     return bool(found["drained"]) and all(finding["ok"] for finding in found["findings"])
 
 
+def _records() -> Path:
+    """A directory of its own, open to the user whom PostgreSQL runs as where we are root."""
+    directory = Path(tempfile.mkdtemp(prefix="chaos"))
+    directory.chmod(0o755)
+    return directory
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profile", choices=PROFILES, default="full")
@@ -95,7 +102,7 @@ def main() -> int:
     )
     if unknown := set(profile.setups) - set(NAMES):
         parser.error(f"no such set-up: {', '.join(sorted(unknown))}")
-    directory = options.directory or Path(tempfile.mkdtemp(prefix="chaos"))
+    directory = options.directory or _records()
     print(
         f"profile {profile.name}, seed {profile.seed}, {profile.seconds:g} s under fire each: {profile.setups}",
         flush=True,
