@@ -176,8 +176,8 @@ class TestWithAWorker:
 
 class TestEndings:
     def test_a_killed_workers_bell_makes_no_trouble(self, site):
-        """It is acknowledged as it is heard; an acknowledgement that was still on its way dies with its worker, and then
-        the bell comes once more and finds nothing to do."""
+        """It is acknowledged as it is heard; an acknowledgement that was still on its way dies with its worker, and
+        then the bell comes once more and finds nothing to do."""
         site.broker.let_polls_end()
         site.broker.flush([GOOD])
         hidden = site.broker.left_over(
