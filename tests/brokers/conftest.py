@@ -1,6 +1,6 @@
 """Brokers of one's own, started when a test first asks for them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -88,29 +88,3 @@ def worker(whole_site: Site) -> Iterator[Worker]:
     whole_site.broker.let_polls_end()
     with whole_site.worker("one") as found:
         yield found
-
-
-FIGURE = "broker figure"
-
-
-@pytest.fixture
-def figure(
-    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
-) -> Callable[[str], None]:
-    """Say a measured figure; all of them are printed at the end of the run."""
-    return lambda text: record_property(FIGURE, f"{request.node.name}: {text}")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    said = [
-        value
-        for reports in terminalreporter.stats.values()
-        for report in reports
-        if getattr(report, "when", "") == "call"
-        for name, value in report.user_properties
-        if name == FIGURE
-    ]
-    if said:
-        terminalreporter.section("broker figures")
-        for line in said:
-            terminalreporter.line(line)
