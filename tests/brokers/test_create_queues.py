@@ -165,6 +165,7 @@ class TestRabbit:
             check=False,
         )
 
+    @pytest.mark.service
     @pytest.mark.django_db
     def test_it_declares_each_queue_and_again_changes_nothing(self, rabbit_url, child_environment):
         for _ in range(2):
@@ -172,6 +173,7 @@ class TestRabbit:
             assert "maintenance: is there" in told.stdout, told.stderr
             assert told.returncode == 0
 
+    @pytest.mark.service
     @pytest.mark.django_db
     def test_a_virtual_host_that_is_not_there(self, rabbit_url, child_environment):
         nowhere = urlsplit(rabbit_url)._replace(path="/no-such-host").geturl()
@@ -181,6 +183,7 @@ class TestRabbit:
         assert "Traceback" not in told.stderr
         assert "guest:guest" not in told.stderr
 
+    @pytest.mark.service
     @pytest.mark.django_db
     def test_nobody_there(self, child_environment, rabbit_url):
         told = self.create("amqp://me:planted-pw@127.0.0.1:1//", child_environment)
@@ -189,6 +192,7 @@ class TestRabbit:
         assert "Traceback" not in told.stderr
         assert "planted-pw" not in told.stderr
 
+    @pytest.mark.service
     @pytest.mark.django_db
     def test_a_queue_of_another_kind(self, rabbit_url, child_environment):
         with Connection(rabbit_url) as connection:
